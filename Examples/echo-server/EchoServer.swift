@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct EchoServer: ParsableCommand {
+    func run() throws {}
+}

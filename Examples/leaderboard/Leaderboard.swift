@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct Leaderboard: ParsableCommand {
+    func run() throws {}
+}

@@ -1,0 +1,92 @@
+// swift-tools-version: 6.3
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+]
+
+let package = Package(
+    name: "updraft",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "Updraft", targets: ["Updraft"]),
+        .library(name: "MessagePack", targets: ["MessagePack"]),
+        .library(name: "UpdraftRPC", targets: ["UpdraftRPC"]),
+        .library(name: "UpdraftTesting", targets: ["UpdraftTesting"]),
+        .executable(name: "leaderboard", targets: ["leaderboard"]),
+        .executable(name: "echo-server", targets: ["echo-server"]),
+        .executable(name: "updraft", targets: ["updraft-cli"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    ],
+    targets: [
+        .target(name: "CUpdraft"),
+        .target(
+            name: "Updraft",
+            dependencies: ["CUpdraft", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .target(name: "MessagePack", swiftSettings: settings),
+        .target(
+            name: "UpdraftRPC",
+            dependencies: ["Updraft", "MessagePack"],
+            swiftSettings: settings
+        ),
+        .target(name: "UpdraftTesting", dependencies: ["Updraft"], swiftSettings: settings),
+        .target(
+            name: "LeaderboardCore",
+            dependencies: ["Updraft", "UpdraftRPC", "MessagePack"],
+            path: "Examples/LeaderboardCore",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "leaderboard",
+            dependencies: [
+                "LeaderboardCore",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Examples/leaderboard",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "echo-server",
+            dependencies: [
+                "Updraft",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Examples/echo-server",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "updraft-cli",
+            dependencies: [
+                "Updraft", "UpdraftRPC", "MessagePack",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/updraft-cli",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "UpdraftTests", dependencies: ["Updraft", "UpdraftTesting"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "MessagePackTests", dependencies: ["MessagePack"], swiftSettings: settings),
+        .testTarget(
+            name: "UpdraftRPCTests",
+            dependencies: ["Updraft", "UpdraftRPC", "MessagePack", "UpdraftTesting"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "LeaderboardTests", dependencies: ["LeaderboardCore", "UpdraftTesting"],
+            swiftSettings: settings),
+        .testTarget(name: "TidyTests", swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

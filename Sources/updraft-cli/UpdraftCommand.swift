@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct UpdraftCommand: ParsableCommand {
+    func run() throws {}
+}
