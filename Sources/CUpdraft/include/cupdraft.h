@@ -1,1 +1,127 @@
+// What the core needs of the system and Swift's overlay of the C library hides or makes dear.
+// Every call that can fail returns the negated errno, so that no caller reads errno a second time.
 #pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+// The calling thread's current loop (the address of its executor), or NULL.
+extern __thread void *cu_current_loop_word __attribute__((tls_model("initial-exec")));
+static inline void *cu_current_loop(void) { return cu_current_loop_word; }
+static inline void cu_set_current_loop(void *loop) { cu_current_loop_word = loop; }
+
+// Errors that the core tells apart.
+extern const int cu_eagain, cu_eintr, cu_epipe, cu_econnreset, cu_econnaborted, cu_etimedout,
+    cu_einprogress, cu_emfile, cu_enfile, cu_enobufs, cu_enomem, cu_einval, cu_ebadf, cu_eexist,
+    cu_enoent, cu_eaddrinuse, cu_enotconn;
+// Writes the text of an errno into buffer (at most size bytes with the NUL).
+void cu_error_text(int error, char *buffer, size_t size);
+
+// Monotonic and wall-clock nanoseconds.
+int64_t cu_monotonic_nanoseconds(void);
+int64_t cu_wall_nanoseconds(void);
+
+// Writes bytes to standard error in one go, then stops the program with a trap.
+void cu_die(const char *message, size_t length) __attribute__((noreturn));
+void cu_write_stderr(const char *message, size_t length);
+// Flushes the C library's standard output buffer.
+void cu_flush_stdout(void);
+
+// The offset of the first needle in the bytes, or -1.
+ptrdiff_t cu_find(const void *bytes, size_t size, const void *needle, size_t needle_size);
+
+// --- epoll ---------------------------------------------------------------------------------
+struct cu_event {
+    uint64_t token;
+    uint32_t events;
+    uint32_t reserved;
+};
+extern const uint32_t cu_epoll_read, cu_epoll_write, cu_epoll_error, cu_epoll_hangup,
+    cu_epoll_read_hangup, cu_epoll_edge;
+int cu_epoll_create(void);
+int cu_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
+int cu_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token);
+int cu_epoll_remove(int epoll, int fd);
+// At most `capacity` events, `timeout_ms` < 0 waits without limit.
+int cu_epoll_wait(int epoll, struct cu_event *events, int capacity, int timeout_ms);
+
+int cu_eventfd_create(void);
+int cu_eventfd_signal(int fd);
+int cu_eventfd_drain(int fd);
+
+// --- descriptors and sockets ---------------------------------------------------------------
+struct cu_address {
+    struct sockaddr_storage storage;
+    socklen_t length;
+};
+enum { CU_ADDRESS_OTHER = 0, CU_ADDRESS_IPV4 = 4, CU_ADDRESS_IPV6 = 6, CU_ADDRESS_UNIX = 1 };
+// Parses a numeric IPv4 or IPv6 address. 0, or -EINVAL.
+int cu_address_parse(const char *host, uint16_t port, struct cu_address *out);
+int cu_address_unix(const char *path, size_t length, struct cu_address *out);
+int cu_address_kind(const struct cu_address *address);
+uint16_t cu_address_port(const struct cu_address *address);
+// The numeric host (or the path of a Unix socket) into buffer; its length, or a negated errno.
+int cu_address_host(const struct cu_address *address, char *buffer, size_t size);
+// Resolves a name with getaddrinfo; blocks. The number of addresses, or a negative EAI_ code.
+int cu_resolve(const char *host, uint16_t port, struct cu_address *out, int capacity);
+const char *cu_resolve_error(int code);
+
+int cu_socket_stream(const struct cu_address *address);
+int cu_bind_and_listen(int fd, const struct cu_address *address, int backlog, bool reuse_port);
+int cu_connect(int fd, const struct cu_address *address);
+int cu_accept(int fd, struct cu_address *peer);
+int cu_local_address(int fd, struct cu_address *out);
+int cu_peer_address(int fd, struct cu_address *out);
+int cu_set_no_delay(int fd, bool on);
+// The pending error of a socket (SO_ERROR), as a positive errno, or 0.
+int cu_socket_error(int fd);
+ssize_t cu_recv(int fd, void *buffer, size_t size);
+ssize_t cu_send(int fd, const void *buffer, size_t size);
+ssize_t cu_sendv(int fd, const struct iovec *pieces, int count);
+ssize_t cu_read(int fd, void *buffer, size_t size);
+ssize_t cu_write(int fd, const void *buffer, size_t size);
+int cu_shutdown_write(int fd);
+// Closing with a pending reset: the peer gets RST instead of FIN.
+int cu_set_linger_reset(int fd);
+int cu_close(int fd);
+int cu_set_nonblocking(int fd);
+int cu_pipe(int fds[2]);
+int cu_open_null(void);
+int cu_socket_pair(int fds[2]);
+
+// --- signals -------------------------------------------------------------------------------
+// A handler that only writes the signal's number, as one byte, to every watching descriptor.
+int cu_signal_watch(int signal, int fd);
+int cu_signal_unwatch(int signal, int fd);
+int cu_signal_raise(int signal);
+
+// --- the main queue ------------------------------------------------------------------------
+// libdispatch's main queue, so that work for the main actor is served by a loop on the main
+// thread. -1 where the running libdispatch does not offer it.
+int cu_main_queue_descriptor(void);
+void cu_main_queue_drain(void);
+bool cu_is_main_thread(void);
+
+// --- threads -------------------------------------------------------------------------------
+// Starts a thread that runs body(context). 0, or a negated errno.
+int cu_thread_start(void (*body)(void *), void *context, const char *name, uint64_t *handle);
+int cu_thread_join(uint64_t handle);
+void cu_thread_detach(uint64_t handle);
+uint64_t cu_thread_self(void);
+int cu_processors(void);
+
+// --- compact addresses ---------------------------------------------------------------------
+// The 4 or 16 address bytes of an IP address, in network order; the scope of a link-local one.
+int cu_address_bytes(const struct cu_address *address, uint8_t bytes[16], uint32_t *scope);
+int cu_address_from_bytes(int kind, const uint8_t bytes[16], uint16_t port, uint32_t scope,
+                          struct cu_address *out);
+
+// --- a counting semaphore between threads ---------------------------------------------------
+void *cu_semaphore_create(void);
+void cu_semaphore_post(void *semaphore);
+void cu_semaphore_wait(void *semaphore);
+void cu_semaphore_destroy(void *semaphore);

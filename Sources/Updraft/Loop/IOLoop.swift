@@ -1,1 +1,278 @@
-/// One loop per thread.
+internal import CUpdraft
+public import Logging
+
+/// An event loop: one thread's descriptors, timeouts, callbacks and tasks, in turns.
+///
+/// A loop belongs to the thread that made it, and so does everything on it: streams, servers,
+/// your own classes. The class is not Sendable, so the compiler keeps them there; what slips
+/// through is stopped by a thread check, in release builds too. From other threads use `remote`.
+///
+/// ```swift
+/// try IOLoop.run { loop in
+///     loop.callLater(.seconds(3)) { print("three seconds later, on the same thread") }
+///     try await TCPServer(port: 7000).serve { stream in
+///         for try await chunk in stream.chunks { try await stream.write(chunk) }
+///     }
+/// }
+/// ```
+///
+/// What a turn does, and in which order, is fixed: see `docs/turn-order.md`. Contract rows A1-A17.
+public final class IOLoop {
+    /// Runs this loop's tasks on its thread; Sendable.
+    public let executor: LoopExecutor
+
+    /// What log lines of this loop call it.
+    public let name: String
+
+    /// Bounds on the work of one turn; change them before the loop starts.
+    public var limits = TurnLimits()
+
+    /// Called with what a callback, timeout or handler threw, on the loop's thread. By default
+    /// it is logged as an error (contract rows B8, B9).
+    public var onUnhandledError: (any Error, _ where: String) -> Void
+
+    /// The logger of what no user code can see: `updraft.application` (contract row I2).
+    public var logger: Logger
+
+    /// Where `runInExecutor` runs blocking work; made when it is first needed, with 4 threads.
+    /// Give several loops one pool by setting it.
+    public var blockingPool: BlockingPool?
+    var ownsBlockingPool = false
+
+    let poller: any Poller
+    let clock: any LoopClock
+    var timers = TimerHeap()
+    var table = DescriptorTable()
+    var guests = GuestWaits()
+    var signals: SignalWatch?
+    var tasks = TaskRegistry()
+    var buffers: BufferPool
+    var flushQueue: [any Flushable] = []
+    package internal(set) var openStreams = 0
+    package internal(set) var turnNumber: UInt64 = 0
+    var dueScratch: ContiguousArray<Timeout> = []
+    let events: UnsafeMutableBufferPointer<PollEvent>
+
+    private(set) var state = State.stopped
+    private let startedAt: LoopInstant
+    private let ownerThread = cu_thread_self()
+
+    enum State {
+        case stopped
+        /// `stop` was called while no `start` was running: the next `start` returns at once.
+        case stopRequestedEarly
+        case running
+        /// The turn that is under way is the last.
+        case stopping
+        case closed
+    }
+
+    /// Makes a loop for the calling thread, and makes it the thread's current loop if there is
+    /// none.
+    ///
+    /// Most programs call `IOLoop.run` and never this.
+    ///
+    /// - Parameters:
+    ///   - name: For log lines.
+    ///   - poller: Where readiness comes from; the platform's best by default.
+    ///   - clock: Where the time comes from; the monotonic clock by default.
+    /// - Throws: `SystemError` if the system has no descriptors left.
+    public init(
+        name: String = "loop", poller: (any Poller)? = nil, clock: (any LoopClock)? = nil
+    ) throws {
+        self.name = name
+        self.poller = try poller ?? EpollPoller()
+        self.clock = clock ?? MonotonicClock()
+        executor = try LoopExecutor()
+        startedAt = self.clock.now()
+        events = .allocate(capacity: TurnLimits.eventsPerPoll)
+        buffers = BufferPool()
+        let logger = Logger(label: "updraft.application")
+        self.logger = logger
+        onUnhandledError = { error, place in
+            logger.error("\(place) threw: \(error)")
+        }
+        executor.loop = self
+        if cu_current_loop() == nil { CurrentLoop.set(self) }
+        try watchWaker()
+    }
+
+    deinit {
+        if state != .closed { release() }
+        events.deallocate()
+    }
+
+    // MARK: The calling thread's loop
+
+    /// The calling thread's loop.
+    ///
+    /// - Precondition: The thread has one; on other threads there is nothing to call it on.
+    public static var current: IOLoop {
+        requireCurrent()
+    }
+
+    /// The calling thread's loop, or nil (contract row A4).
+    public static var currentIfAny: IOLoop? {
+        CurrentLoop.get()
+    }
+
+    static func requireCurrent() -> IOLoop {
+        guard let loop = CurrentLoop.get() else {
+            Misuse.stop(
+                "There is no loop on this thread. Run the code inside IOLoop.run { loop in ... }, "
+                    + "and start tasks with loop.spawn instead of Task { } or Task.detached { }.")
+        }
+        return loop
+    }
+
+    /// Makes this loop the calling thread's current loop.
+    public func makeCurrent() {
+        checkOwner()
+        CurrentLoop.set(self)
+    }
+
+    /// Stops the program if the caller is not on this loop's thread. On in release builds: one
+    /// comparison of a thread-local word.
+    @inline(__always)
+    package func checkThread(_ what: @autoclosure () -> String) {
+        if !executor.isOnThread { checkOwner(what()) }
+    }
+
+    /// A loop that is not (or no longer) its thread's current one may still be used there.
+    @inline(never)
+    private func checkOwner(_ what: String = "IOLoop") {
+        if cu_thread_self() != ownerThread { Misuse.wrongThread(what) }
+    }
+
+    // MARK: Time
+
+    /// The time on the loop's clock, which deadlines are on.
+    public var now: LoopInstant { clock.now() }
+
+    /// The time since the loop was made.
+    public var uptime: Duration { startedAt.duration(to: now) }
+
+    // MARK: Start and stop
+
+    /// Whether the loop is between the start of `start` and a request to stop (contract row A10).
+    public var isRunning: Bool { state == .running }
+
+    /// Runs turns until `stop`; blocks the thread (contract row A6).
+    ///
+    /// If `stop` was called before, it returns at once and the request is used up (A8).
+    ///
+    /// - Throws: `LoopError` if the loop is running already or was closed, `SystemError` if the
+    ///   poller fails.
+    public func start() throws {
+        checkThread("IOLoop.start")
+        switch state {
+        case .running, .stopping:
+            throw LoopError(.alreadyRunning, "start() was called on a loop that is running.")
+        case .closed:
+            throw LoopError(.closed, "start() was called on a loop that was closed.")
+        case .stopRequestedEarly:
+            state = .stopped
+            return
+        case .stopped:
+            break
+        }
+        let previous = CurrentLoop.get()
+        if let previous, previous !== self, previous.isInTurns {
+            throw LoopError(.alreadyRunning, "Another loop is running on this thread.")
+        }
+        CurrentLoop.set(self)
+        state = .running
+        defer {
+            state = .stopped
+            CurrentLoop.set(previous ?? self)
+        }
+        try runTurns()
+    }
+
+    /// Makes the turn that is under way the last; before `start`, makes the next `start` return at
+    /// once (contract rows A7, A8, B5). On the loop's thread; see `remote` for others.
+    public func stop() {
+        checkThread("IOLoop.stop")
+        switch state {
+        case .running: state = .stopping
+        case .stopped: state = .stopRequestedEarly
+        case .stopRequestedEarly, .stopping, .closed: break
+        }
+    }
+
+    /// Ends the loop for good: cancels the tasks that it started, lets them end, and frees its
+    /// descriptors. Handlers are forgotten; their descriptors are closed only on request.
+    ///
+    /// - Parameter allDescriptors: Whether to close every descriptor that still has a handler.
+    public func close(allDescriptors: Bool = false) {
+        checkThread("IOLoop.close")
+        guard state != .closed else { return }
+        endTasks()
+        if allDescriptors { table.closeAll() }
+        release()
+    }
+
+    var isInTurns: Bool { state == .running || state == .stopping }
+
+    private func release() {
+        state = .closed
+        signals = nil
+        if ownsBlockingPool { blockingPool?.close() }
+        executor.close()
+        executor.loop = nil
+        poller.close()
+        if executor.isOnThread { CurrentLoop.set(nil) }
+    }
+}
+
+/// What went wrong with a loop itself.
+public struct LoopError: Error, Sendable, CustomStringConvertible {
+    /// Kinds of loop errors.
+    public enum Code: Sendable {
+        /// `start` or `run` on a thread whose loop runs.
+        case alreadyRunning
+        /// The loop was closed.
+        case closed
+        /// `stop` ended the loop before what it was to run had ended.
+        case stopped
+        /// A descriptor has a handler already.
+        case duplicateHandler
+        /// A descriptor has no handler.
+        case noHandler
+        /// A queue with a bound is full.
+        case full
+    }
+
+    /// What kind of error it is.
+    public let code: Code
+
+    /// What was wrong, in a sentence.
+    public let message: String
+
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// The sentence.
+    public var description: String { message }
+}
+
+/// Bounds on what one turn does before it looks at the descriptors again, so that no callback
+/// chain, connection or listener starves the others.
+public struct TurnLimits: Sendable {
+    /// Task pieces that become ready while callbacks and tasks run, and still run in this turn.
+    public var extraJobsMax = 1024
+
+    /// Bytes that one stream hands to its readers in one turn before the others have theirs.
+    public var streamBytesMax = 1 << 20
+
+    /// Connections that one listener accepts in one turn (contract row K8).
+    public var acceptsMax = 128
+
+    /// Descriptors that one poll reports at the most.
+    static let eventsPerPoll = 512
+
+    /// The defaults.
+    public init() {}
+}

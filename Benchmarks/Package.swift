@@ -1,0 +1,23 @@
+// swift-tools-version: 6.3
+
+import PackageDescription
+
+// Apart from the package itself, so that its users never fetch or build this.
+let package = Package(
+    name: "updraft-benchmarks",
+    platforms: [.macOS(.v15)],
+    dependencies: [.package(name: "updraft", path: "..")],
+    targets: [
+        .executableTarget(
+            name: "updraft-bench-server",
+            dependencies: [
+                .product(name: "Updraft", package: "updraft"),
+                .product(name: "UpdraftRPC", package: "updraft"),
+            ],
+            swiftSettings: [
+                .swiftLanguageMode(.v6),
+                .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+            ]
+        )
+    ]
+)

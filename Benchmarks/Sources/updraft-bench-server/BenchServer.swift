@@ -1,0 +1,32 @@
+import Updraft
+
+/// One server on one loop and one thread, for the load generator.
+@main
+struct BenchServer {
+    static let usage = "usage: updraft-bench-server echo|line|rpc|echo-callback PORT\n"
+
+    static func main() throws {
+        let arguments = CommandLine.arguments
+        guard arguments.count == 3, let port = Int(arguments[2]) else {
+            print(usage, terminator: "")
+            return
+        }
+        let kind = arguments[1]
+        try IOLoop.run { loop in
+            switch kind {
+            case "echo":
+                try await TCPServer(port: port).serve { stream in
+                    for try await chunk in stream.chunks { try await stream.write(chunk) }
+                }
+            case "line":
+                try await TCPServer(port: port).serve { stream in
+                    for try await line in stream.lines(keepingEnds: true) {
+                        try await stream.write(line)
+                    }
+                }
+            default:
+                print(usage, terminator: "")
+            }
+        }
+    }
+}

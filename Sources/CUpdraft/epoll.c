@@ -1,0 +1,62 @@
+#define _GNU_SOURCE
+#include "cupdraft.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+const uint32_t cu_epoll_read = EPOLLIN, cu_epoll_write = EPOLLOUT, cu_epoll_error = EPOLLERR,
+               cu_epoll_hangup = EPOLLHUP, cu_epoll_read_hangup = EPOLLRDHUP,
+               cu_epoll_edge = EPOLLET;
+
+int cu_epoll_create(void) {
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int control(int epoll, int operation, int fd, uint32_t events, uint64_t token) {
+    struct epoll_event event = {.events = events, .data.u64 = token};
+    return epoll_ctl(epoll, operation, fd, &event) < 0 ? -errno : 0;
+}
+int cu_epoll_add(int epoll, int fd, uint32_t events, uint64_t token) {
+    return control(epoll, EPOLL_CTL_ADD, fd, events, token);
+}
+int cu_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token) {
+    return control(epoll, EPOLL_CTL_MOD, fd, events, token);
+}
+int cu_epoll_remove(int epoll, int fd) { return control(epoll, EPOLL_CTL_DEL, fd, 0, 0); }
+
+int cu_epoll_wait(int epoll, struct cu_event *events, int capacity, int timeout_ms) {
+    struct epoll_event batch[512];
+    if (capacity > 512) capacity = 512;
+    int n = epoll_wait(epoll, batch, capacity, timeout_ms);
+    if (n < 0) return -errno;
+    for (int i = 0; i < n; i++) {
+        events[i].token = batch[i].data.u64;
+        events[i].events = batch[i].events;
+    }
+    return n;
+}
+
+int cu_eventfd_create(void) {
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+// A full counter (EAGAIN) is already a wake-up.
+int cu_eventfd_signal(int fd) {
+    uint64_t one = 1;
+    ssize_t n;
+    do n = write(fd, &one, sizeof one);
+    while (n < 0 && errno == EINTR);
+    return n < 0 && errno != EAGAIN ? -errno : 0;
+}
+
+int cu_eventfd_drain(int fd) {
+    uint64_t count;
+    ssize_t n;
+    do n = read(fd, &count, sizeof count);
+    while (n < 0 && errno == EINTR);
+    return n < 0 && errno != EAGAIN ? -errno : 0;
+}

@@ -1,0 +1,221 @@
+#define _GNU_SOURCE
+#include "cupdraft.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int cu_address_parse(const char *host, uint16_t port, struct cu_address *out) {
+    memset(out, 0, sizeof *out);
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&out->storage;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->storage;
+    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        out->length = sizeof *v4;
+        return 0;
+    }
+    memset(out, 0, sizeof *out);
+    if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        out->length = sizeof *v6;
+        return 0;
+    }
+    return -EINVAL;
+}
+
+int cu_address_unix(const char *path, size_t length, struct cu_address *out) {
+    memset(out, 0, sizeof *out);
+    struct sockaddr_un *un = (struct sockaddr_un *)&out->storage;
+    if (length == 0 || length >= sizeof un->sun_path) return -EINVAL;
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, length);
+    out->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+    return 0;
+}
+
+int cu_address_kind(const struct cu_address *address) {
+    switch (address->storage.ss_family) {
+    case AF_INET: return CU_ADDRESS_IPV4;
+    case AF_INET6: return CU_ADDRESS_IPV6;
+    case AF_UNIX: return CU_ADDRESS_UNIX;
+    default: return CU_ADDRESS_OTHER;
+    }
+}
+
+uint16_t cu_address_port(const struct cu_address *address) {
+    switch (address->storage.ss_family) {
+    case AF_INET: return ntohs(((const struct sockaddr_in *)&address->storage)->sin_port);
+    case AF_INET6: return ntohs(((const struct sockaddr_in6 *)&address->storage)->sin6_port);
+    default: return 0;
+    }
+}
+
+int cu_address_host(const struct cu_address *address, char *buffer, size_t size) {
+    const void *bytes = NULL;
+    int family = address->storage.ss_family;
+    if (family == AF_INET) bytes = &((const struct sockaddr_in *)&address->storage)->sin_addr;
+    if (family == AF_INET6) bytes = &((const struct sockaddr_in6 *)&address->storage)->sin6_addr;
+    if (bytes) return inet_ntop(family, bytes, buffer, (socklen_t)size) ? (int)strlen(buffer) : -errno;
+    if (family != AF_UNIX) return -EAFNOSUPPORT;
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&address->storage;
+    size_t most = address->length > offsetof(struct sockaddr_un, sun_path)
+        ? address->length - offsetof(struct sockaddr_un, sun_path) : 0;
+    return snprintf(buffer, size, "%.*s", (int)most, un->sun_path);
+}
+
+int cu_resolve(const char *host, uint16_t port, struct cu_address *out, int capacity) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+    char service[8];
+    snprintf(service, sizeof service, "%u", port);
+    int code = getaddrinfo(host, service, &hints, &list);
+    if (code != 0) return code < 0 ? code : -code;
+    int count = 0;
+    for (struct addrinfo *a = list; a && count < capacity; a = a->ai_next) {
+        if (a->ai_addrlen > sizeof out->storage) continue;
+        memset(&out[count], 0, sizeof out[count]);
+        memcpy(&out[count].storage, a->ai_addr, a->ai_addrlen);
+        out[count++].length = a->ai_addrlen;
+    }
+    freeaddrinfo(list);
+    return count;
+}
+
+const char *cu_resolve_error(int code) { return gai_strerror(code); }
+
+int cu_socket_stream(const struct cu_address *address) {
+    int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int cu_bind_and_listen(int fd, const struct cu_address *address, int backlog, bool reuse_port) {
+    int one = 1;
+    int family = address->storage.ss_family;
+    // Without SO_REUSEADDR a restarted server waits for old connections to leave TIME_WAIT; it
+    // does not let two listeners share a port.
+    if (family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0)
+        return -errno;
+    if (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0)
+        return -errno;
+    if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) < 0)
+        return -errno;
+    if (bind(fd, (const struct sockaddr *)&address->storage, address->length) < 0) return -errno;
+    return listen(fd, backlog) < 0 ? -errno : 0;
+}
+
+int cu_connect(int fd, const struct cu_address *address) {
+    int r = connect(fd, (const struct sockaddr *)&address->storage, address->length);
+    return r < 0 ? -errno : 0;
+}
+
+int cu_accept(int fd, struct cu_address *peer) {
+    memset(peer, 0, sizeof *peer);
+    peer->length = sizeof peer->storage;
+    int r;
+    do r = accept4(fd, (struct sockaddr *)&peer->storage, &peer->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : r;
+}
+
+int cu_local_address(int fd, struct cu_address *out) {
+    memset(out, 0, sizeof *out);
+    out->length = sizeof out->storage;
+    return getsockname(fd, (struct sockaddr *)&out->storage, &out->length) < 0 ? -errno : 0;
+}
+
+int cu_peer_address(int fd, struct cu_address *out) {
+    memset(out, 0, sizeof *out);
+    out->length = sizeof out->storage;
+    return getpeername(fd, (struct sockaddr *)&out->storage, &out->length) < 0 ? -errno : 0;
+}
+
+int cu_set_no_delay(int fd, bool on) {
+    int value = on;
+    return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+int cu_socket_error(int fd) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? errno : error;
+}
+
+ssize_t cu_recv(int fd, void *buffer, size_t size) {
+    ssize_t n;
+    do n = recv(fd, buffer, size, 0);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+// MSG_NOSIGNAL: a peer that went away is an error of this call, not SIGPIPE for the process.
+ssize_t cu_send(int fd, const void *buffer, size_t size) {
+    ssize_t n;
+    do n = send(fd, buffer, size, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+ssize_t cu_sendv(int fd, const struct iovec *pieces, int count) {
+    struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
+    ssize_t n;
+    do n = sendmsg(fd, &message, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+int cu_shutdown_write(int fd) { return shutdown(fd, SHUT_WR) < 0 ? -errno : 0; }
+
+int cu_set_linger_reset(int fd) {
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) < 0 ? -errno : 0;
+}
+
+int cu_socket_pair(int fds[2]) {
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0 ? -errno : 0;
+}
+
+int cu_address_bytes(const struct cu_address *address, uint8_t bytes[16], uint32_t *scope) {
+    memset(bytes, 0, 16);
+    *scope = 0;
+    if (address->storage.ss_family == AF_INET) {
+        memcpy(bytes, &((const struct sockaddr_in *)&address->storage)->sin_addr, 4);
+        return CU_ADDRESS_IPV4;
+    }
+    if (address->storage.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->storage;
+        memcpy(bytes, &v6->sin6_addr, 16);
+        *scope = v6->sin6_scope_id;
+        return CU_ADDRESS_IPV6;
+    }
+    return cu_address_kind(address);
+}
+
+int cu_address_from_bytes(int kind, const uint8_t bytes[16], uint16_t port, uint32_t scope,
+                          struct cu_address *out) {
+    memset(out, 0, sizeof *out);
+    if (kind == CU_ADDRESS_IPV4) {
+        struct sockaddr_in *v4 = (struct sockaddr_in *)&out->storage;
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        memcpy(&v4->sin_addr, bytes, 4);
+        out->length = sizeof *v4;
+        return 0;
+    }
+    if (kind == CU_ADDRESS_IPV6) {
+        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->storage;
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        v6->sin6_scope_id = scope;
+        memcpy(&v6->sin6_addr, bytes, 16);
+        out->length = sizeof *v6;
+        return 0;
+    }
+    return -EINVAL;
+}

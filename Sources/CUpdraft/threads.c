@@ -1,0 +1,142 @@
+#define _GNU_SOURCE
+#include "cupdraft.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// --- signals: handler -> one byte into a pipe of each watching loop ---
+#define SIGNALS 65
+#define WATCHERS 64
+
+static _Atomic int watchers[SIGNALS][WATCHERS]; // descriptor + 1, 0 = free
+static struct sigaction previous[SIGNALS];
+static int counts[SIGNALS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void on_signal(int signal) {
+    int saved = errno;
+    unsigned char byte = (unsigned char)signal;
+    for (int i = 0; i < WATCHERS; i++) {
+        int fd = atomic_load(&watchers[signal][i]) - 1;
+        // A full pipe already holds a wake-up for this loop.
+        if (fd >= 0 && write(fd, &byte, 1) < 0) continue;
+    }
+    errno = saved;
+}
+
+int cu_signal_watch(int signal, int fd) {
+    if (signal <= 0 || signal >= SIGNALS) return -EINVAL;
+    pthread_mutex_lock(&lock);
+    int result = -ENOSPC;
+    for (int i = 0; i < WATCHERS && result == -ENOSPC; i++) {
+        int none = 0;
+        if (atomic_compare_exchange_strong(&watchers[signal][i], &none, fd + 1)) result = i;
+    }
+    if (result >= 0 && counts[signal]++ == 0) {
+        struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+        sigemptyset(&action.sa_mask);
+        if (sigaction(signal, &action, &previous[signal]) < 0) {
+            atomic_store(&watchers[signal][result], 0);
+            counts[signal] = 0;
+            result = -errno;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return result < 0 ? result : 0;
+}
+
+int cu_signal_unwatch(int signal, int fd) {
+    if (signal <= 0 || signal >= SIGNALS) return -EINVAL;
+    pthread_mutex_lock(&lock);
+    int result = -ENOENT;
+    for (int i = 0; i < WATCHERS && result == -ENOENT; i++) {
+        int mine = fd + 1;
+        if (atomic_compare_exchange_strong(&watchers[signal][i], &mine, 0)) result = 0;
+    }
+    if (result == 0 && --counts[signal] == 0) sigaction(signal, &previous[signal], NULL);
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int cu_signal_raise(int signal) { return kill(getpid(), signal) < 0 ? -errno : 0; }
+
+// --- libdispatch's main queue, looked up weakly: these two are not in its public headers ---
+extern int _dispatch_get_main_queue_handle_4CF(void) __attribute__((weak));
+extern void _dispatch_main_queue_callback_4CF(void *) __attribute__((weak));
+
+int cu_main_queue_descriptor(void) {
+    if (!_dispatch_get_main_queue_handle_4CF || !_dispatch_main_queue_callback_4CF) return -1;
+    return _dispatch_get_main_queue_handle_4CF();
+}
+
+void cu_main_queue_drain(void) {
+    if (_dispatch_main_queue_callback_4CF) _dispatch_main_queue_callback_4CF(NULL);
+}
+
+bool cu_is_main_thread(void) { return (pid_t)syscall(SYS_gettid) == getpid(); }
+
+// --- threads ---
+struct start {
+    void (*body)(void *);
+    void *context;
+    char name[16];
+};
+
+static void *run(void *argument) {
+    struct start start = *(struct start *)argument;
+    free(argument);
+    pthread_setname_np(pthread_self(), start.name);
+    start.body(start.context);
+    return NULL;
+}
+
+int cu_thread_start(void (*body)(void *), void *context, const char *name, uint64_t *handle) {
+    struct start *start = calloc(1, sizeof *start);
+    if (!start) return -ENOMEM;
+    start->body = body;
+    start->context = context;
+    strncpy(start->name, name, sizeof start->name - 1);
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, run, start);
+    if (error != 0) {
+        free(start);
+        return -error;
+    }
+    *handle = (uint64_t)thread;
+    return 0;
+}
+
+int cu_thread_join(uint64_t handle) { return -pthread_join((pthread_t)handle, NULL); }
+void cu_thread_detach(uint64_t handle) { pthread_detach((pthread_t)handle); }
+uint64_t cu_thread_self(void) { return (uint64_t)pthread_self(); }
+
+int cu_processors(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+
+// --- semaphores ---
+void *cu_semaphore_create(void) {
+    sem_t *semaphore = malloc(sizeof *semaphore);
+    if (semaphore && sem_init(semaphore, 0, 0) == 0) return semaphore;
+    free(semaphore);
+    return NULL;
+}
+void cu_semaphore_post(void *semaphore) { sem_post(semaphore); }
+void cu_semaphore_wait(void *semaphore) {
+    while (sem_wait(semaphore) < 0 && errno == EINTR) {}
+}
+void cu_semaphore_destroy(void *semaphore) {
+    sem_destroy(semaphore);
+    free(semaphore);
+}

@@ -1,0 +1,70 @@
+internal import CUpdraft
+
+/// What the loop calls when a descriptor is ready.
+protocol ReadinessSink: AnyObject {
+    func ready(_ events: IOEvents)
+}
+
+/// The watched descriptors of a loop, by number, with a generation that tells registrations of the
+/// same number apart: an event that was fetched for a descriptor that has since been closed, and
+/// its number given to another, finds no sink.
+struct DescriptorTable {
+    private struct Slot {
+        var sink: (any ReadinessSink)?
+        var generation: UInt32 = 0
+    }
+
+    private var slots: ContiguousArray<Slot> = []
+    private(set) var count = 0
+
+    func contains(_ descriptor: Int32) -> Bool {
+        sink(of: descriptor) != nil
+    }
+
+    func sink(of descriptor: Int32) -> (any ReadinessSink)? {
+        guard descriptor >= 0, descriptor < slots.count else { return nil }
+        return slots[Int(descriptor)].sink
+    }
+
+    @inline(__always)
+    func sink(for token: UInt64) -> (any ReadinessSink)? {
+        let index = Int(token & 0xFFFF_FFFF)
+        guard index < slots.count, slots[index].generation == UInt32(token >> 32) else {
+            return nil
+        }
+        return slots[index].sink
+    }
+
+    /// The token for events of the registration.
+    mutating func insert(_ sink: any ReadinessSink, for descriptor: Int32) -> UInt64 {
+        let index = Int(descriptor)
+        while slots.count <= index { slots.append(Slot()) }
+        slots[index].sink = sink
+        count += 1
+        return token(of: descriptor)
+    }
+
+    func token(of descriptor: Int32) -> UInt64 {
+        UInt64(slots[Int(descriptor)].generation) << 32 | UInt64(UInt32(descriptor))
+    }
+
+    /// Whether there was one.
+    @discardableResult
+    mutating func remove(_ descriptor: Int32) -> Bool {
+        guard contains(descriptor) else { return false }
+        slots[Int(descriptor)].sink = nil
+        slots[Int(descriptor)].generation &+= 1
+        count -= 1
+        return true
+    }
+
+    /// Closes every descriptor that has a sink.
+    mutating func closeAll() {
+        for index in slots.indices where slots[index].sink != nil {
+            slots[index].sink = nil
+            slots[index].generation &+= 1
+            _ = cu_close(Int32(index))
+        }
+        count = 0
+    }
+}

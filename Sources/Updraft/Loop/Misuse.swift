@@ -1,0 +1,27 @@
+internal import CUpdraft
+
+/// Stops the program with a sentence that names a programming mistake.
+///
+/// `precondition` prints nothing in optimised builds, and these checks stay on there.
+package enum Misuse {
+    /// Something that belongs to a loop was used on another thread.
+    @inline(never)
+    package static func wrongThread(_ what: String) -> Never {
+        stop(
+            "\(what) was used outside its loop's thread. Everything on a loop belongs to that "
+                + "loop's thread; from elsewhere use loop.remote.addCallback { ... }, and inside "
+                + "the loop start tasks with loop.spawn, loop.async or loop.group instead of "
+                + "Task { } or Task.detached { }.")
+    }
+
+    /// Writes the sentence to standard error, then traps.
+    @inline(never)
+    package static func stop(_ message: String) -> Never {
+        var line = "Updraft: \(message)\n"
+        line.withUTF8 { utf8 in
+            utf8.withMemoryRebound(to: CChar.self) { cu_die($0.baseAddress, $0.count) }
+        }
+        // `cu_die` never returns; the compiler does not know it through the closure.
+        while true {}
+    }
+}

@@ -1,0 +1,140 @@
+internal import CUpdraft
+
+/// A signal of the operating system, by its POSIX number.
+public struct Signal: Hashable, Sendable, CustomStringConvertible {
+    /// The number, as in `signal(7)`.
+    public let number: Int32
+
+    /// A signal by its number.
+    public init(_ number: Int32) {
+        self.number = number
+    }
+
+    /// Hang-up (1).
+    public static let sighup = Signal(1)
+    /// Interrupt from the keyboard (2).
+    public static let sigint = Signal(2)
+    /// Request to end (15).
+    public static let sigterm = Signal(15)
+    /// For the program's own use (10 on Linux).
+    public static let sigusr1 = Signal(10)
+    /// For the program's own use (12 on Linux).
+    public static let sigusr2 = Signal(12)
+
+    /// The usual name, or the number.
+    public var description: String {
+        switch number {
+        case 1: "SIGHUP"
+        case 2: "SIGINT"
+        case 10: "SIGUSR1"
+        case 12: "SIGUSR2"
+        case 15: "SIGTERM"
+        default: "signal \(number)"
+        }
+    }
+}
+
+/// A handle on a signal handler, for `IOLoop.removeSignalHandler`.
+public struct SignalHandlerID: Hashable, Sendable {
+    let signal: Signal
+    let key: UInt64
+}
+
+/// The signals that one loop listens for: a pipe that the process's signal handler writes to.
+final class SignalWatch: ReadinessSink {
+    private let readEnd: Int32
+    private let writeEnd: Int32
+    private var handlers: [Signal: [(key: UInt64, action: () -> Void)]] = [:]
+    private var lastKey: UInt64 = 0
+
+    var descriptor: Int32 { readEnd }
+    var isEmpty: Bool { handlers.isEmpty }
+
+    init() throws {
+        var ends: [Int32] = [-1, -1]
+        try SystemError.check(cu_pipe(&ends), "pipe")
+        readEnd = ends[0]
+        writeEnd = ends[1]
+    }
+
+    deinit {
+        for signal in handlers.keys { _ = cu_signal_unwatch(signal.number, writeEnd) }
+        _ = cu_close(writeEnd)
+        _ = cu_close(readEnd)
+    }
+
+    func add(_ signal: Signal, _ action: @escaping () -> Void) throws -> SignalHandlerID {
+        if handlers[signal] == nil {
+            try SystemError.check(cu_signal_watch(signal.number, writeEnd), "watch \(signal)")
+        }
+        lastKey += 1
+        handlers[signal, default: []].append((lastKey, action))
+        return SignalHandlerID(signal: signal, key: lastKey)
+    }
+
+    func remove(_ id: SignalHandlerID) {
+        guard var list = handlers[id.signal] else { return }
+        list.removeAll { $0.key == id.key }
+        handlers[id.signal] = list.isEmpty ? nil : list
+        if list.isEmpty { _ = cu_signal_unwatch(id.signal.number, writeEnd) }
+    }
+
+    func ready(_ events: IOEvents) {
+        var numbers = [UInt8](repeating: 0, count: 64)
+        let count = cu_read(readEnd, &numbers, numbers.count)
+        guard count > 0 else { return }
+        for number in numbers[..<count] {
+            for handler in handlers[Signal(Int32(number))] ?? [] { handler.action() }
+        }
+    }
+}
+
+extension IOLoop {
+    /// Calls `handler` on the loop's thread, as an event like any other, each time the process
+    /// gets `signal`. As long as there is a handler, the signal's default action (ending the
+    /// process, mostly) is off; with the last one it comes back. Several loops may listen for one
+    /// signal; each gets it. Contract rows D5, P1.
+    ///
+    /// - Throws: `SystemError` for signals that can't be caught.
+    @discardableResult
+    public func addSignalHandler(
+        _ signal: Signal, _ handler: @escaping () throws -> Void
+    ) throws -> SignalHandlerID {
+        checkThread("IOLoop.addSignalHandler")
+        let watch = try signals ?? makeSignalWatch()
+        return try watch.add(signal) { [unowned self] in guarded("A signal handler", handler) }
+    }
+
+    /// Takes a signal handler back.
+    public func removeSignalHandler(_ id: SignalHandlerID) {
+        checkThread("IOLoop.removeSignalHandler")
+        signals?.remove(id)
+    }
+
+    /// Waits for the next of `wanted` and returns it.
+    ///
+    /// - Throws: `CancellationError`; `TimeoutError`; `SystemError` as `addSignalHandler`.
+    public nonisolated(nonsending) func signal(_ wanted: Set<Signal>) async throws -> Signal {
+        let waiter = Waiter(loop: self)
+        var received: Signal?
+        var ids: [SignalHandlerID] = []
+        defer { for id in ids { removeSignalHandler(id) } }
+        for signal in wanted {
+            ids.append(
+                try addSignalHandler(signal) {
+                    if received == nil { received = signal }
+                    waiter.fire()
+                })
+        }
+        try await waiter.wait()
+        guard let received else { throw CancellationError() }
+        return received
+    }
+
+    private func makeSignalWatch() throws -> SignalWatch {
+        let made = try SignalWatch()
+        try watch(made.descriptor, events: .read, mode: .level, sink: made)
+        signals = made
+        return made
+    }
+}

@@ -1,0 +1,120 @@
+internal import CUpdraft
+
+/// Where a socket is bound or connected to: an IP address with a port, or a path.
+public struct SocketAddress: Hashable, Sendable {
+    private enum Storage: Hashable {
+        case ipv4(UInt32, port: UInt16)
+        case ipv6(UInt64, UInt64, port: UInt16, scope: UInt32)
+        case unix(String)
+        case unknown
+    }
+
+    private let storage: Storage
+
+    /// A numeric IPv4 or IPv6 address. Names are resolved by `TCPClient`, not here.
+    ///
+    /// - Throws: `SystemError` (EINVAL) if the host is no numeric address.
+    public init(host: String, port: Int) throws {
+        guard let port16 = UInt16(exactly: port) else {
+            throw SystemError(
+                errno: cu_einval, operation: "the port \(port) is not between 0 and 65535")
+        }
+        var address = cu_address()
+        try SystemError.check(
+            cu_address_parse(host, port16, &address), "the address '\(host)'")
+        self.init(address)
+    }
+
+    /// The address of a Unix socket.
+    ///
+    /// - Parameter path: At least one byte, at most 107 on Linux.
+    public init(unixPath path: String) {
+        storage = .unix(path)
+    }
+
+    init(_ address: cu_address) {
+        var address = address
+        var bytes = [UInt8](repeating: 0, count: 16)
+        var scope: UInt32 = 0
+        let kind = cu_address_bytes(&address, &bytes, &scope)
+        let port = cu_address_port(&address)
+        switch Int(kind) {
+        case Int(CU_ADDRESS_IPV4):
+            storage = .ipv4(bytes[..<4].reduce(0) { $0 << 8 | UInt32($1) }, port: port)
+        case Int(CU_ADDRESS_IPV6):
+            storage = .ipv6(
+                bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) },
+                bytes[8...].reduce(0) { $0 << 8 | UInt64($1) }, port: port, scope: scope)
+        case Int(CU_ADDRESS_UNIX):
+            storage = .unix(SocketAddress.text(of: address))
+        default:
+            storage = .unknown
+        }
+    }
+
+    /// The port; nil for Unix sockets.
+    public var port: Int? {
+        switch storage {
+        case .ipv4(_, let port), .ipv6(_, _, let port, _): Int(port)
+        case .unix, .unknown: nil
+        }
+    }
+
+    /// The numeric address, or the path of a Unix socket (empty for an unnamed one).
+    public var host: String {
+        switch storage {
+        case .unix(let path): return path
+        case .unknown: return "?"
+        case .ipv4, .ipv6: return system.map(SocketAddress.text(of:)) ?? "?"
+        }
+    }
+
+    /// Whether this is an IPv6 address.
+    public var isIPv6: Bool {
+        if case .ipv6 = storage { return true }
+        return false
+    }
+
+    /// The system's own form; nil if there is none (an overlong path).
+    var system: cu_address? {
+        var address = cu_address()
+        let result: Int32
+        switch storage {
+        case .ipv4(let bits, let port):
+            result = cu_address_from_bytes(
+                Int32(CU_ADDRESS_IPV4), bytes(UInt64(bits) << 32, 0), port, 0, &address)
+        case .ipv6(let high, let low, let port, let scope):
+            result = cu_address_from_bytes(
+                Int32(CU_ADDRESS_IPV6), bytes(high, low), port, scope, &address)
+        case .unix(let path):
+            result = cu_address_unix(path, path.utf8.count, &address)
+        case .unknown:
+            return nil
+        }
+        return result == 0 ? address : nil
+    }
+
+    private func bytes(_ high: UInt64, _ low: UInt64) -> [UInt8] {
+        [high, low].flatMap { half in
+            stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: half >> UInt64($0)) }
+        }
+    }
+
+    private static func text(of address: cu_address) -> String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { buffer in
+            var address = address
+            guard let base = buffer.baseAddress,
+                cu_address_host(&address, base, buffer.count) >= 0
+            else { return "?" }
+            return String(cString: base)
+        }
+    }
+}
+
+extension SocketAddress: CustomStringConvertible {
+    /// `127.0.0.1:80`, `[::1]:80`, or the path.
+    public var description: String {
+        guard let port else { return host }
+        return isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+}

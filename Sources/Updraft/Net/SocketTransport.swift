@@ -1,0 +1,71 @@
+// Unsafe: builds the system's list of pieces from pointers that are valid during the call.
+
+internal import CUpdraft
+
+/// A connected (or connecting) stream socket: TCP or Unix.
+final class SocketTransport: Transport {
+    private let socket: Int32
+    let peerAddress: SocketAddress?
+    var onReady: ((IOEvents) -> Void)?
+
+    var descriptor: Int32? { socket }
+
+    /// Takes over the descriptor, which must be non-blocking.
+    init(descriptor: Int32, peerAddress: SocketAddress?) {
+        socket = descriptor
+        self.peerAddress = peerAddress
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> TransportRead {
+        let count = cu_recv(socket, buffer.baseAddress, buffer.count)
+        if count > 0 { return .bytes(count) }
+        if count == 0 { return .endOfStream }
+        if Int32(count) == -cu_eagain { return .wouldBlock }
+        throw SystemError(errno: Int32(count), operation: "recv")
+    }
+
+    func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
+        let count =
+            pieces.count == 1
+            ? cu_send(socket, pieces[0].baseAddress, pieces[0].count) : writeMany(pieces)
+        if count >= 0 { return count }
+        if Int32(count) == -cu_eagain { return 0 }
+        throw SystemError(errno: Int32(count), operation: "send")
+    }
+
+    private func writeMany(_ pieces: [UnsafeRawBufferPointer]) -> Int {
+        withUnsafeTemporaryAllocation(of: iovec.self, capacity: pieces.count) { list in
+            for (index, piece) in pieces.enumerated() {
+                list[index] = iovec(
+                    iov_base: UnsafeMutableRawPointer(mutating: piece.baseAddress),
+                    iov_len: piece.count)
+            }
+            return cu_sendv(socket, list.baseAddress, Int32(pieces.count))
+        }
+    }
+
+    func shutdownWrite() {
+        _ = cu_shutdown_write(socket)
+    }
+
+    func takePendingError() -> SystemError? {
+        let error = cu_socket_error(socket)
+        return error == 0 ? nil : SystemError(errno: error, operation: "connection")
+    }
+
+    func close() {
+        _ = cu_close(socket)
+    }
+
+    func abort() {
+        _ = cu_set_linger_reset(socket)
+        _ = cu_close(socket)
+    }
+}
+
+extension IOStream {
+    /// Whom the stream is connected to, if its transport is a socket.
+    public var peerAddress: SocketAddress? {
+        (transport as? SocketTransport)?.peerAddress
+    }
+}

@@ -1,0 +1,228 @@
+public import Logging
+
+/// What a server does with one connection: reads, writes, returns.
+///
+/// It runs as a task of its own on the server's loop. When it returns, what it wrote is sent and
+/// the stream is closed; when it throws, the same, and the error is logged at `debug`.
+public typealias StreamHandler = nonisolated(nonsending) (IOStream) async throws -> Void
+
+/// A server of TCP connections on one loop.
+///
+/// ```swift
+/// try await TCPServer(port: 7000).serve { stream in
+///     for try await line in stream.lines { try await stream.write("you said ") }
+/// }
+/// ```
+///
+/// Instead of giving a closure you may subclass and override `handleStream`. Contract rows K1-K8.
+open class TCPServer {
+    /// Bounds and switches of a server.
+    public struct Options: Sendable {
+        /// Connections that the kernel holds ready to be accepted.
+        public var backlog = 4_096
+        /// Lets several listeners (of several loops or processes) share the port.
+        public var reusePort = false
+        /// Open connections at the most; further ones wait in the backlog until one ends.
+        public var connectionsMax = 100_000
+        /// How long to stop accepting when the system has no descriptor left.
+        public var exhaustionPause = Duration.milliseconds(100)
+        /// Bounds of every connection's stream.
+        public var stream = StreamOptions()
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// The loop that the server lives on.
+    public let loop: IOLoop
+
+    /// The server's bounds and switches.
+    public let options: Options
+
+    /// Where a handler's errors go, at `debug`, and trouble with accepting, at `warning`.
+    public var logger = Logger(label: "updraft.general")
+
+    private let host: String
+    private let requestedPort: Int
+    private var listeners: [Listener] = []
+    private let acceptWaiter: Waiter
+    private let connections: ConnectionSet
+    private var phase = Phase.idle
+
+    private enum Phase {
+        case idle
+        case bound
+        case serving
+        case stopped
+    }
+
+    /// Makes a server for the calling thread's loop; nothing is bound yet.
+    ///
+    /// - Parameters:
+    ///   - host: A numeric address: this machine alone by default; `0.0.0.0` or `::` for all
+    ///     interfaces.
+    ///   - port: 0 picks a free one; see `port`.
+    public init(host: String = "127.0.0.1", port: Int, options: Options = Options()) {
+        loop = IOLoop.current
+        self.host = host
+        requestedPort = port
+        self.options = options
+        acceptWaiter = Waiter(loop: loop)
+        connections = ConnectionSet(loop: loop)
+    }
+
+    /// Where the server listens; nil before `bind`.
+    public var localAddress: SocketAddress? { listeners.first?.localAddress }
+
+    /// The port it listens on; the requested one before `bind`.
+    public var port: Int { localAddress?.port ?? requestedPort }
+
+    /// Open connections.
+    public var connectionCount: Int { connections.count }
+
+    /// Binds and listens, so that the port is known; `serve` does it otherwise.
+    ///
+    /// - Throws: `StreamError` with `.cannotListen`: the port is taken, or the address is not one
+    ///   of this machine.
+    public func bind() throws {
+        loop.checkThread("TCPServer.bind")
+        guard phase == .idle else { return }
+        do {
+            let address = try SocketAddress(host: host, port: requestedPort)
+            listeners = [
+                try Listener(
+                    address, backlog: options.backlog, reusePort: options.reusePort, loop: loop)
+            ]
+        } catch let error as SystemError {
+            let place = "\(host):\(requestedPort)"
+            let reason =
+                error.isAddressInUse
+                ? "port \(requestedPort) on \(host) is taken by another program"
+                : "can't listen on \(place)"
+            throw StreamError(.cannotListen, "\(reason).", cause: error)
+        }
+        phase = .bound
+    }
+
+    /// Serves connections with `handler` until `stop` is called, then waits for those that are
+    /// open. If the calling task is cancelled, they are cancelled too.
+    ///
+    /// - Throws: What `bind` throws; `CancellationError`; `TimeoutError`.
+    public nonisolated(nonsending) func serve(_ handler: @escaping StreamHandler) async throws {
+        try bind()
+        guard phase == .bound else {
+            throw StreamError(.cannotListen, "The server is serving already, or was stopped.")
+        }
+        phase = .serving
+        connections.open(scope: TaskScope.current, logger: logger)
+        do {
+            try await acceptConnections(handler)
+        } catch {
+            stop()
+            await connections.cut()
+            throw error
+        }
+        await connections.join()
+    }
+
+    /// Serves connections with `handleStream`, which a subclass overrides.
+    public nonisolated(nonsending) func serve() async throws {
+        try await serve { [self] stream in try await handleStream(stream) }
+    }
+
+    /// Begins to serve and returns at once; trouble goes to the loop's `onUnhandledError`.
+    ///
+    /// - Throws: What `bind` throws.
+    public func listen(_ handler: @escaping StreamHandler) throws {
+        try bind()
+        loop.spawn(name: "TCPServer") { [self] in try await serve(handler) }
+    }
+
+    /// Serves one connection; for subclasses (contract row K5).
+    ///
+    /// - Parameter stream: Closed by the server when this returns or throws.
+    open nonisolated(nonsending) func handleStream(_ stream: IOStream) async throws {
+        Misuse.stop("handleStream must be overridden by \(type(of: self)), or give serve a closure.")
+    }
+
+    /// Stops accepting and frees the port. Open connections go on. Calling it again does nothing
+    /// (K6).
+    public func stop() {
+        loop.checkThread("TCPServer.stop")
+        guard phase != .stopped else { return }
+        phase = .stopped
+        for listener in listeners { listener.close() }
+        acceptWaiter.fire()
+    }
+
+    /// Stops accepting, lets connections that wait for a new request see the end of their stream,
+    /// and gives those that are in the middle of something until `deadline`; then cuts them.
+    ///
+    /// - Returns: Connections that were cut.
+    public nonisolated(nonsending) func drain(_ deadline: Duration) async -> Int {
+        stop()
+        return await connections.drain(deadline)
+    }
+
+    // MARK: Accepting
+
+    private nonisolated(nonsending) func acceptConnections(
+        _ handler: @escaping StreamHandler
+    ) async throws {
+        connections.onRoom = { [acceptWaiter] in acceptWaiter.fire() }
+        while phase == .serving {
+            switch acceptBatch(handler) {
+            case .drained:
+                try watchListeners()
+                defer { for listener in listeners { listener.unwatch() } }
+                try await acceptWaiter.wait()
+            case .full:
+                try await acceptWaiter.wait()
+            case .busy:
+                try await loop.nextTurn()
+            case .exhausted:
+                try await loop.sleep(for: options.exhaustionPause)
+            }
+        }
+    }
+
+    private enum Batch { case drained, full, busy, exhausted }
+
+    /// Accepts until there is none left, within the turn's bound.
+    private func acceptBatch(_ handler: @escaping StreamHandler) -> Batch {
+        for _ in 0..<loop.limits.acceptsMax {
+            if connections.count >= options.connectionsMax { return .full }
+            guard let listener = listeners.first else { return .drained }
+            switch listener.accept() {
+            case .connection(let transport):
+                begin(transport, handler)
+            case .none:
+                return .drained
+            case .exhausted(let error):
+                logger.warning("no connection can be accepted for now: \(error)")
+                return .exhausted
+            case .failed(let error):
+                logger.warning("a connection could not be accepted: \(error)")
+            }
+        }
+        return .busy
+    }
+
+    private func begin(_ transport: SocketTransport, _ handler: @escaping StreamHandler) {
+        do {
+            let stream = try IOStream(transport, loop: loop, options: options.stream)
+            connections.start(stream, handler)
+        } catch {
+            transport.close()
+            logger.warning("a connection could not be watched: \(error)")
+        }
+    }
+
+    private func watchListeners() throws {
+        for listener in listeners {
+            try listener.watch { [unowned self] in
+                loop.resumingInline { acceptWaiter.fire() }
+            }
+        }
+    }
+}

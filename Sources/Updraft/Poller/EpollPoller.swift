@@ -1,0 +1,70 @@
+// Unsafe: passes the caller's event buffer to C as its own event type; both have one layout,
+// which is asserted once when a poller is made.
+
+internal import CUpdraft
+
+/// The poller of Linux, on `epoll(7)` (contract row H3).
+public final class EpollPoller: Poller {
+    public let name = "epoll"
+    public let needsRearm = false
+    private let descriptor: Int32
+
+    /// Makes an empty poller, closed on `exec` (contract row A15).
+    ///
+    /// - Throws: `SystemError`, mostly for want of descriptors.
+    public init() throws {
+        assert(MemoryLayout<cu_event>.stride == MemoryLayout<PollEvent>.stride)
+        descriptor = try SystemError.check(cu_epoll_create(), "epoll_create1")
+    }
+
+    public func add(
+        _ descriptor: Int32, events: IOEvents, mode: PollMode, token: UInt64
+    ) throws {
+        let result = cu_epoll_add(self.descriptor, descriptor, bits(events, mode), token)
+        try SystemError.check(result, "watch descriptor \(descriptor)")
+    }
+
+    public func modify(
+        _ descriptor: Int32, events: IOEvents, mode: PollMode, token: UInt64
+    ) throws {
+        let result = cu_epoll_modify(self.descriptor, descriptor, bits(events, mode), token)
+        try SystemError.check(result, "change what descriptor \(descriptor) is watched for")
+    }
+
+    public func remove(_ descriptor: Int32) throws {
+        try SystemError.check(
+            cu_epoll_remove(self.descriptor, descriptor), "unwatch descriptor \(descriptor)")
+    }
+
+    public func rearm(_ descriptor: Int32, events: IOEvents) {}
+
+    public func wait(
+        timeoutNanoseconds: Int64, into events: UnsafeMutableBufferPointer<PollEvent>
+    ) throws -> Int {
+        guard let base = events.baseAddress else { return 0 }
+        let count = UnsafeMutableRawPointer(base).withMemoryRebound(
+            to: cu_event.self, capacity: events.count
+        ) { buffer in
+            cu_epoll_wait(
+                descriptor, buffer, Int32(events.count), milliseconds(timeoutNanoseconds))
+        }
+        // A signal ends the wait early; the loop goes round and looks again (contract row B6).
+        if count == -cu_eintr { return 0 }
+        return Int(try SystemError.check(count, "epoll_wait"))
+    }
+
+    public func close() {
+        _ = cu_close(descriptor)
+    }
+
+    private func bits(_ events: IOEvents, _ mode: PollMode) -> UInt32 {
+        mode == .edge ? events.rawValue | cu_epoll_edge : events.rawValue
+    }
+
+    /// Rounded up: a wait that ends in the last millisecond before a deadline would spin.
+    private func milliseconds(_ nanoseconds: Int64) -> Int32 {
+        if nanoseconds < 0 { return -1 }
+        let milliseconds = (nanoseconds + 999_999) / 1_000_000
+        return Int32(min(milliseconds, Int64(Int32.max)))
+    }
+}

@@ -1,0 +1,122 @@
+// Closing: contract rows J8-J10, J15.
+extension IOStream {
+    /// Closes the stream after what was written has been sent: the peer gets every byte, then the
+    /// end. A read that waits fails. Calling it again does nothing.
+    ///
+    /// It returns at once; the rest happens on the loop, for at most `options.closeTimeout`. See
+    /// `closed()` to wait for it.
+    public func close() {
+        close(lingering: nil)
+    }
+
+    /// Closes as `close` does, but goes on to read and drop what the peer sends, for so long at the
+    /// most: a peer that is still sending gets the last bytes written to it instead of a reset.
+    package func close(lingering: Duration?) {
+        loop.checkThread("IOStream.close")
+        guard case .open = phase else { return }
+        phase = .closing
+        lingerTime = lingering
+        let limit = loop.now.advanced(by: options.closeTimeout)
+        closeTimer = loop.timers.add(deadline: limit.nanoseconds) { [unowned self] in
+            closeTimer = nil
+            finish(
+                StreamError(.closed, "Closing took longer than \(options.closeTimeout)."),
+                abort: true)
+        }
+        let error = StreamError(.closed, "The stream was closed by this side.")
+        readWaiter.fire(error)
+        sendPending()
+    }
+
+    /// Closes the stream at once: unsent bytes are dropped, and the peer gets a reset.
+    public func abort() {
+        loop.checkThread("IOStream.abort")
+        finish(StreamError(.closed, "The stream was aborted by this side."), abort: true)
+    }
+
+    /// For a server that stops: a read that waits for the first byte of something new sees the end
+    /// of the stream, now or when it comes to wait. One in the middle of something goes on.
+    package func endInputWhenIdle() {
+        loop.checkThread("IOStream")
+        isDraining = true
+        if readWaiter.isWaiting, readBuffer.isEmpty {
+            input = .ended
+            readWaiter.fire()
+        }
+    }
+
+    /// Waits until the stream is closed and its descriptor freed, whoever closed it.
+    ///
+    /// - Throws: `CancellationError`; `TimeoutError`.
+    public nonisolated(nonsending) func closed() async throws {
+        loop.checkThread("IOStream.closed")
+        if case .closed = phase { return }
+        let waiter = Waiter(loop: loop)
+        closeCallbacks.append { waiter.fire() }
+        try await waiter.wait()
+    }
+
+    /// Calls `callback` once, in a later turn, when the stream is closed, whoever closed it (J9).
+    public func onClose(_ callback: @escaping () -> Void) {
+        loop.checkThread("IOStream.onClose")
+        if case .closed = phase {
+            loop.addCallback(callback)
+        } else {
+            closeCallbacks.append(callback)
+        }
+    }
+
+    /// Everything was sent and `close` was called.
+    func finishClosing() {
+        guard let lingerTime, input == .open else {
+            return finish(StreamError(.closed, "The stream was closed by this side."))
+        }
+        phase = .lingering
+        if output != .ended {
+            output = .ended
+            transport.shutdownWrite()
+        }
+        let limit = loop.now.advanced(by: lingerTime)
+        if let closeTimer { loop.timers.remove(closeTimer) }
+        closeTimer = loop.timers.add(deadline: limit.nanoseconds) { [unowned self] in
+            closeTimer = nil
+            finish(StreamError(.closed, "The stream was closed by this side."))
+        }
+        discardInput()
+    }
+
+    /// Reads and drops what a lingering stream's peer sends, its share in each turn.
+    func discardInput() {
+        do {
+            while try receive() > 0 {}
+        } catch {
+            return
+        }
+        if input == .ended {
+            return finish(StreamError(.closed, "The stream was closed by this side."))
+        }
+        if isOverBudget { loop.addCallback { [weak self] in self?.discardInput() } }
+    }
+
+    /// The end, however it came: frees the transport and answers every waiter once.
+    func finish(_ reason: StreamError, abort: Bool = false) {
+        if case .closed = phase { return }
+        phase = .closed(reason)
+        if let closeTimer { loop.timers.remove(closeTimer) }
+        closeTimer = nil
+        if let descriptor = transport.descriptor { loop.unwatch(descriptor) }
+        transport.onReady = nil
+        if abort { transport.abort() } else { transport.close() }
+        loop.openStreams -= 1
+        writeQueue.removeAll(&loop.buffers)
+        let senders = sendWaiters
+        let callbacks = closeCallbacks
+        let consumer = consumer
+        closeCallbacks = []
+        self.consumer = nil
+        for callback in callbacks { loop.addCallback(callback) }
+        if let consumer { loop.addCallback { consumer.onEnd(reason) } }
+        for sender in senders { sender.waiter.fire(reason) }
+        readWaiter.fire(reason)
+    }
+}

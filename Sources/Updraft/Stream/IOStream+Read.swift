@@ -1,0 +1,211 @@
+// Reading: contract rows J3-J7, J17.
+extension IOStream {
+    /// Reads what is there, at least one byte.
+    ///
+    /// - Parameter count: Bytes to return at the most; 0 returns none at once.
+    /// - Throws: `StreamError` with `.endOfStream` when the peer has ended its direction, with
+    ///   `.closed` when the stream is closed; `CancellationError`; `TimeoutError`.
+    public nonisolated(nonsending) func read(upTo count: Int) async throws -> [UInt8] {
+        try beginRead(count)
+        if count == 0 { return [] }
+        while true {
+            if let bytes = try takeAvailable(upTo: count) { return bytes }
+            try await waitForInput(orThrowEnd: "any byte came")
+        }
+    }
+
+    /// Reads exactly so many bytes.
+    ///
+    /// - Parameter count: Bytes, at most `options.readBufferMax`; 0 returns none at once.
+    /// - Throws: As `read(upTo:)`; also `.endOfStream` if the peer ends its direction with fewer
+    ///   bytes sent (those can still be read), and `.bufferFull` if the count is above the limit.
+    public nonisolated(nonsending) func read(exactly count: Int) async throws -> [UInt8] {
+        try beginRead(count)
+        if count == 0 { return [] }
+        while readBuffer.count < count {
+            if try fillBuffer() { continue }
+            try await waitForInput(orThrowEnd: "\(count) bytes came")
+        }
+        return readBuffer.take(count)
+    }
+
+    /// Reads up to and with a delimiter.
+    ///
+    /// Linear in the bytes, however they are cut into packets.
+    ///
+    /// - Parameters:
+    ///   - delimiter: At least one byte. Part of the result.
+    ///   - maxBytes: The result's length at the most, with the delimiter.
+    /// - Throws: As `read(upTo:)`; `.unsatisfiableRead` if the delimiter does not end within
+    ///   `maxBytes`. The stream is closed then (J4): what follows can't be made sense of.
+    public nonisolated(nonsending) func read(
+        until delimiter: [UInt8], maxBytes: Int = 65_536
+    ) async throws -> [UInt8] {
+        try beginRead(min(maxBytes, options.readBufferMax))
+        if let bytes = try takeUntil(delimiter, maxBytes) { return bytes }
+        var scanner = DelimiterScanner(delimiter)
+        while true {
+            let found = readBuffer.withBytes { scanner.find(in: $0) }
+            if let length = found, length <= maxBytes { return readBuffer.take(length) }
+            if found != nil || readBuffer.count >= maxBytes {
+                throw giveUp(looking: delimiter, maxBytes)
+            }
+            while try !fillBuffer() {
+                try await waitForInput(orThrowEnd: "the delimiter came")
+            }
+        }
+    }
+
+    /// Reads up to and with a delimiter, given as text; see the form for bytes.
+    public nonisolated(nonsending) func read(
+        until delimiter: String, maxBytes: Int = 65_536
+    ) async throws -> [UInt8] {
+        try await read(until: Array(delimiter.utf8), maxBytes: maxBytes)
+    }
+
+    /// Reads everything until the peer ends its direction.
+    ///
+    /// - Throws: `StreamError` with `.bufferFull` if there is more than `options.readBufferMax`
+    ///   (what was read stays readable), with `.closed` if the connection fails.
+    public nonisolated(nonsending) func readToEnd() async throws -> [UInt8] {
+        try beginRead(0)
+        while true {
+            if readBuffer.count > options.readBufferMax {
+                throw StreamError(
+                    .bufferFull, "More than \(options.readBufferMax) bytes came before the end.")
+            }
+            if try fillBuffer() { continue }
+            if input == .ended || (isClosed && !readBuffer.isEmpty) {
+                return readBuffer.take(readBuffer.count)
+            }
+            try await waitForInput(orThrowEnd: "the end")
+        }
+    }
+
+    /// The next bytes, or nil at the peer's end of the stream.
+    nonisolated(nonsending) func nextChunk() async throws -> [UInt8]? {
+        try beginRead(0)
+        while true {
+            if let bytes = try takeAvailable(upTo: BufferPool.readChunk) { return bytes }
+            if input == .ended { return nil }
+            try await waitForInput(orThrowEnd: "any byte came")
+        }
+    }
+
+    // MARK: Steps
+
+    private func beginRead(_ count: Int) throws {
+        loop.checkThread("IOStream")
+        if readWaiter.isInUse || consumer != nil {
+            throw StreamError(.readPending, "Another task is reading from this stream.")
+        }
+        if count > options.readBufferMax {
+            throw StreamError(
+                .bufferFull,
+                "A read of \(count) bytes is above the limit of \(options.readBufferMax).")
+        }
+        precondition(count >= 0, "a read needs a count of 0 or more")
+    }
+
+    /// Bytes that are buffered or can be received now, or nil if there are none now.
+    private func takeAvailable(upTo count: Int) throws -> [UInt8]? {
+        if !readBuffer.isEmpty { return readBuffer.take(min(count, readBuffer.count)) }
+        let received = try receive()
+        guard received > 0 else { return nil }
+        let bytes = UnsafeRawBufferPointer(rebasing: loop.buffers.scratch[..<received])
+        if received > count {
+            readBuffer.append(UnsafeRawBufferPointer(rebasing: bytes[count...]))
+        }
+        return [UInt8](bytes[..<min(count, received)])
+    }
+
+    /// The way of most lines: all of it in the buffer, or in what is received now.
+    private func takeUntil(_ delimiter: [UInt8], _ maxBytes: Int) throws -> [UInt8]? {
+        precondition(!delimiter.isEmpty, "a delimiter needs at least one byte")
+        var scanner = DelimiterScanner(delimiter)
+        guard readBuffer.isEmpty else {
+            let found = readBuffer.withBytes { scanner.find(in: $0) }
+            guard let found, found <= maxBytes else { return nil }
+            return readBuffer.take(found)
+        }
+        let received = try receive()
+        guard received > 0 else { return nil }
+        let bytes = UnsafeRawBufferPointer(rebasing: loop.buffers.scratch[..<received])
+        guard let found = scanner.find(in: bytes), found <= maxBytes else {
+            readBuffer.append(bytes)
+            return nil
+        }
+        if found < received { readBuffer.append(UnsafeRawBufferPointer(rebasing: bytes[found...])) }
+        return [UInt8](bytes[..<found])
+    }
+
+    /// Receives once and adds to the buffer. Whether anything came.
+    private func fillBuffer() throws -> Bool {
+        let received = try receive()
+        guard received > 0 else { return false }
+        readBuffer.append(UnsafeRawBufferPointer(rebasing: loop.buffers.scratch[..<received]))
+        return true
+    }
+
+    /// Receives once into the loop's scratch memory, if the transport is ready and this stream has
+    /// not had its share of the turn.
+    ///
+    /// - Returns: Bytes received; 0 if there are none now, or no more.
+    func receive() throws -> Int {
+        if case .closed(let reason) = phase { throw reason }
+        guard readiness.contains(.read), input == .open, !isOverBudget else { return 0 }
+        do {
+            switch try transport.read(into: loop.buffers.scratch) {
+            case .bytes(let count):
+                spend(count)
+                // A short read has emptied the socket, unless its end is still to be read.
+                if count < loop.buffers.scratch.count, !readiness.contains(.readHangup) {
+                    drained(.read)
+                }
+                return count
+            case .wouldBlock:
+                drained(.read)
+            case .endOfStream:
+                input = .ended
+            }
+            return 0
+        } catch {
+            let reason = StreamError(.closed, "The connection failed.", cause: error)
+            finish(reason)
+            throw reason
+        }
+    }
+
+    /// Notes that the transport has to say when it is ready again.
+    func drained(_ direction: IOEvents) {
+        readiness.subtract(direction)
+        if loop.poller.needsRearm, let descriptor = transport.descriptor {
+            loop.poller.rearm(descriptor, events: direction)
+        }
+    }
+
+    private nonisolated(nonsending) func waitForInput(
+        orThrowEnd what: @autoclosure () -> String
+    ) async throws {
+        if case .closed(let reason) = phase { throw reason }
+        if case .open = phase {} else {
+            throw StreamError(.closed, "The stream was closed by this side.")
+        }
+        if input == .ended {
+            throw StreamError(.endOfStream, "The stream ended before \(what()).")
+        }
+        if isOverBudget { return try await loop.nextTurn() }
+        if isDraining, readBuffer.isEmpty {
+            input = .ended
+            return
+        }
+        try await readWaiter.wait()
+    }
+
+    private func giveUp(looking delimiter: [UInt8], _ maxBytes: Int) -> StreamError {
+        let error = StreamError(
+            .unsatisfiableRead, "The delimiter did not come within \(maxBytes) bytes.")
+        finish(error)
+        return error
+    }
+}

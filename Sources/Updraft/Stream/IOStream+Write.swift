@@ -1,0 +1,147 @@
+// Writing: contract row J2, and DESIGN's "writes that mean it".
+extension IOStream {
+    /// Writes bytes: they are accepted, in order, when this returns, and leave at the end of the
+    /// turn, together with whatever else was written in it.
+    ///
+    /// Waits while more than `options.highWaterMark` bytes are unsent, until no more than
+    /// `options.lowWaterMark` are. See `flush` for "has left this process".
+    ///
+    /// - Throws: `StreamError` with `.closed` if the stream is or becomes closed;
+    ///   `CancellationError` or `TimeoutError` while it waits (the bytes stay accepted).
+    public nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws {
+        try accept(bytes)
+        if writeQueue.count > options.highWaterMark { try await waitForRoom() }
+    }
+
+    /// Writes text as UTF-8; see `write(_:)` for bytes.
+    public nonisolated(nonsending) func write(_ text: String) async throws {
+        try await write(Array(text.utf8))
+    }
+
+    /// Writes without waiting, from callbacks and handlers.
+    ///
+    /// - Throws: `StreamError` with `.bufferFull` if more than `options.writeBufferMax` bytes would
+    ///   be unsent (nothing is queued then), with `.closed` if the stream is closed.
+    public func enqueue(_ bytes: [UInt8]) throws {
+        if writeQueue.count + bytes.count > options.writeBufferMax { throw bufferFull() }
+        try accept(bytes)
+    }
+
+    /// Copies bytes that are valid during the call only; otherwise as `enqueue(_:)`.
+    package func enqueue(copying bytes: UnsafeRawBufferPointer) throws {
+        if writeQueue.count + bytes.count > options.writeBufferMax { throw bufferFull() }
+        try checkWritable()
+        writeQueue.append(bytes, pool: &loop.buffers)
+        written(bytes.count)
+    }
+
+    /// Waits until everything written so far has left this process: the kernel has it.
+    ///
+    /// - Throws: `StreamError` with `.closed` if the stream closes first.
+    public nonisolated(nonsending) func flush() async throws {
+        loop.checkThread("IOStream.flush")
+        sendPending()
+        try await waitUntilSent(writtenTotal)
+    }
+
+    /// Ends the sending direction after what was written: the peer's reads end, ours go on.
+    /// Nothing can be written after it.
+    public func endWriting() {
+        loop.checkThread("IOStream.endWriting")
+        guard case .open = phase, output == .open else { return }
+        output = .ending
+        if writeQueue.isEmpty { sendPending() }
+    }
+
+    // MARK: Steps
+
+    private func accept(_ bytes: [UInt8]) throws {
+        try checkWritable()
+        writeQueue.append(bytes, pool: &loop.buffers)
+        written(bytes.count)
+    }
+
+    private func checkWritable() throws {
+        loop.checkThread("IOStream")
+        if case .closed(let reason) = phase { throw reason }
+        guard case .open = phase, output == .open else {
+            throw StreamError(.closed, "The stream was closed for writing by this side.")
+        }
+    }
+
+    private func bufferFull() -> StreamError {
+        StreamError(
+            .bufferFull,
+            "\(writeQueue.count) bytes are unsent; the limit is \(options.writeBufferMax).")
+    }
+
+    private func written(_ count: Int) {
+        writtenTotal += UInt64(count)
+        if !isInFlushQueue, count > 0 {
+            isInFlushQueue = true
+            loop.flushQueue.append(self)
+        }
+    }
+
+    private nonisolated(nonsending) func waitForRoom() async throws {
+        sendPending()
+        let excess = writeQueue.count - options.lowWaterMark
+        if writeQueue.count > options.highWaterMark, excess > 0 {
+            let sent = writtenTotal - UInt64(writeQueue.count)
+            try await waitUntilSent(sent + UInt64(excess))
+        }
+    }
+
+    private nonisolated(nonsending) func waitUntilSent(_ target: UInt64) async throws {
+        if case .closed(let reason) = phase {
+            if sentTotal >= target { return }
+            throw reason
+        }
+        guard sentTotal < target else { return }
+        let waiter = Waiter(loop: loop)
+        sendWaiters.append(SendWaiter(target: target, waiter: waiter))
+        defer { sendWaiters.removeAll { $0.waiter === waiter } }
+        try await waiter.wait()
+    }
+
+    private var sentTotal: UInt64 { writtenTotal - UInt64(writeQueue.count) }
+
+    /// Sends as much as the transport takes now.
+    func sendPending() {
+        if case .closed = phase { return }
+        do {
+            while !writeQueue.isEmpty, readiness.contains(.write) {
+                let transport = transport
+                if try !writeQueue.send(pool: &loop.buffers, { try transport.write($0) }) {
+                    drained(.write)
+                }
+            }
+        } catch {
+            return finish(StreamError(.closed, "The connection failed.", cause: error))
+        }
+        if writeQueue.isEmpty { allSent() }
+        wakeSendWaiters()
+    }
+
+    private func allSent() {
+        if output == .ending {
+            output = .ended
+            transport.shutdownWrite()
+        }
+        if case .closing = phase { finishClosing() }
+    }
+
+    private func wakeSendWaiters() {
+        guard let first = sendWaiters.first, first.target <= sentTotal else { return }
+        let sent = sentTotal
+        let due = sendWaiters.filter { $0.target <= sent }
+        for entry in due { entry.waiter.fire() }
+    }
+}
+
+extension IOStream: Flushable {
+    func flushTurn() {
+        isInFlushQueue = false
+        sendPending()
+    }
+}

@@ -1,0 +1,151 @@
+/// A two-way stream of bytes on a loop: a TCP connection, mostly.
+///
+/// Reading and writing are plain `async` calls that never leave the loop's thread:
+///
+/// ```swift
+/// let request = try await stream.read(until: "\r\n\r\n", maxBytes: 65_536)
+/// try await stream.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+/// ```
+///
+/// One task reads at a time; any number may write, and what they write leaves in the order of the
+/// calls. A stream belongs to its loop's thread. The loop keeps it until it is closed, so close
+/// it: servers do that when the handler returns. Contract rows J1-J20.
+public final class IOStream {
+    /// The loop that the stream lives on.
+    public let loop: IOLoop
+
+    /// Bounds on the stream's buffers.
+    public let options: StreamOptions
+
+    package let transport: any Transport
+    var phase = Phase.open
+    var input = Input.open
+    var output = Output.open
+    /// What the transport is known to be ready for.
+    var readiness: IOEvents = [.write]
+
+    var readBuffer = ReadBuffer()
+    let readWaiter: Waiter
+    var consumer: StreamConsumer?
+    var isConsumerPaused = false
+    private var budgetTurn: UInt64 = 0
+    private var budgetUsed = 0
+
+    var writeQueue = WriteQueue()
+    var writtenTotal: UInt64 = 0
+    var sendWaiters: [SendWaiter] = []
+    var isInFlushQueue = false
+
+    var closeCallbacks: [() -> Void] = []
+    var closeTimer: Timeout?
+    var isDraining = false
+    var lingerTime: Duration?
+
+    enum Phase {
+        case open
+        /// `close` was called; unsent bytes are still being sent.
+        case closing
+        /// All was sent and ended; what the peer still sends is read and dropped.
+        case lingering
+        case closed(StreamError)
+    }
+
+    enum Input {
+        case open
+        /// The peer has ended its direction.
+        case ended
+    }
+
+    enum Output {
+        case open
+        /// `endWriting` was called: ended once all is sent.
+        case ending
+        case ended
+    }
+
+    struct SendWaiter {
+        /// Wake when so many bytes in all have been sent.
+        let target: UInt64
+        let waiter: Waiter
+    }
+
+    /// Makes a stream over a transport and starts to watch it.
+    ///
+    /// - Throws: `SystemError` if the transport's descriptor can't be watched.
+    public init(
+        _ transport: any Transport, loop: IOLoop, options: StreamOptions = StreamOptions()
+    ) throws {
+        self.loop = loop
+        self.transport = transport
+        self.options = options
+        readWaiter = Waiter(loop: loop)
+        loop.checkThread("IOStream")
+        if let descriptor = transport.descriptor {
+            try loop.watch(
+                descriptor, events: [.read, .write, .readHangup, .error], mode: .edge, sink: self)
+        } else {
+            transport.onReady = { [weak self] events in self?.ready(events) }
+        }
+        loop.openStreams += 1
+    }
+
+    /// Whether the stream is closed, or closing, so that nothing more can be written.
+    public var isClosed: Bool {
+        if case .open = phase { return false }
+        return true
+    }
+
+    /// Whether a task waits for bytes.
+    public var isReading: Bool { readWaiter.isInUse }
+
+    /// Whether unsent bytes wait.
+    public var isWriting: Bool { !writeQueue.isEmpty }
+
+    /// Unsent bytes.
+    public var unsentBytes: Int { writeQueue.count }
+
+    /// Why the stream closed, if it is closed.
+    public var closeReason: StreamError? {
+        if case .closed(let reason) = phase { return reason }
+        return nil
+    }
+
+    /// Whether this stream has had its share of the turn.
+    var isOverBudget: Bool {
+        budgetTurn == loop.turnNumber && budgetUsed >= loop.limits.streamBytesMax
+    }
+
+    func spend(_ bytes: Int) {
+        if budgetTurn != loop.turnNumber {
+            budgetTurn = loop.turnNumber
+            budgetUsed = 0
+        }
+        budgetUsed += bytes
+    }
+}
+
+extension IOStream: ReadinessSink {
+    /// The transport became ready: on the loop's thread, from its poll.
+    func ready(_ events: IOEvents) {
+        if events.meets(.error) { noticeFailure() }
+        if events.contains(.write) { readiness.insert(.write) }
+        if events.meets([.read, .readHangup, .error]) { readiness.insert(.read) }
+        if events.meets([.readHangup, .error]) { readiness.insert(.readHangup) }
+        if readiness.contains(.write), !writeQueue.isEmpty || output == .ending { sendPending() }
+        guard readiness.contains(.read) else { return }
+        if case .lingering = phase { return discardInput() }
+        if consumer != nil { return pumpConsumer() }
+        if readWaiter.isWaiting { loop.resumingInline { readWaiter.fire() } }
+    }
+
+    /// A reset drops what was received and not read, so there is nothing left to wait for.
+    private func noticeFailure() {
+        guard let error = transport.takePendingError() else { return }
+        if readWaiter.isWaiting || consumer != nil {
+            // The reader meets the error itself, after the bytes that came before it.
+            readiness.insert(.read)
+            return
+        }
+        finish(StreamError(.closed, "The connection failed.", cause: error))
+    }
+}

@@ -1,0 +1,41 @@
+/// What went wrong with a stream.
+public struct StreamError: Error, Sendable, CustomStringConvertible {
+    /// Kinds of stream errors.
+    public enum Code: Sendable {
+        /// The stream is closed, by either side or by a failure; `cause` has the real one.
+        case closed
+        /// The peer ended its direction before a read could be satisfied.
+        case endOfStream
+        /// A read while another one waits.
+        case readPending
+        /// A delimiter did not come within the limit.
+        case unsatisfiableRead
+        /// More would be buffered than the limit allows.
+        case bufferFull
+        /// The port or path is taken, or can't be bound.
+        case cannotListen
+        /// No connection could be made.
+        case cannotConnect
+    }
+
+    /// What kind of error it is.
+    public let code: Code
+
+    /// What was wrong, in a sentence, with the limit or the name.
+    public let message: String
+
+    /// The error beneath, such as a `SystemError`, if there is one.
+    public let cause: (any Error)?
+
+    /// For transports and protocols of your own.
+    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+    }
+
+    /// The sentence, and the cause if there is one.
+    public var description: String {
+        cause.map { "\(message) (\($0))" } ?? message
+    }
+}

@@ -1,0 +1,21 @@
+/// Bounds on what a stream buffers and how long its closing may take.
+public struct StreamOptions: Sendable {
+    /// Bytes received and not read that a stream holds at the most; a single read can't ask for
+    /// more. 100 MiB (contract row J1).
+    public var readBufferMax = 104_857_600
+
+    /// Unsent bytes from which on `write` waits. 256 KiB.
+    public var highWaterMark = 262_144
+
+    /// Unsent bytes down to which a waiting `write` waits. 64 KiB.
+    public var lowWaterMark = 65_536
+
+    /// Unsent bytes beyond which `enqueue` refuses; a waiting `write` never gets there. 100 MiB.
+    public var writeBufferMax = 104_857_600
+
+    /// How long a closing stream goes on sending what was written. After that it is aborted.
+    public var closeTimeout = Duration.seconds(10)
+
+    /// The defaults.
+    public init() {}
+}

@@ -1,0 +1,49 @@
+/// What came of one attempt to read from a transport.
+public enum TransportRead: Sendable {
+    /// So many bytes, at least one, stand at the start of the buffer.
+    case bytes(Int)
+    /// Nothing now; the transport will say when.
+    case wouldBlock
+    /// The peer has ended its direction; there will be no more.
+    case endOfStream
+}
+
+/// What carries a stream's bytes: a socket, a pipe, a TLS session over another transport, memory.
+///
+/// A transport never blocks and never waits: it does what can be done now and says what came of
+/// it. The stream above it owns the buffers, the waiting and the closing; it calls its transport on
+/// the loop's thread only.
+public protocol Transport: AnyObject {
+    /// The descriptor that tells readiness, for the loop to watch; nil if the transport calls
+    /// `onReady` by itself.
+    var descriptor: Int32? { get }
+
+    /// For transports without a descriptor: to be called, on the loop's thread, whenever reading or
+    /// writing may be worth another attempt.
+    var onReady: ((IOEvents) -> Void)? { get set }
+
+    /// Reads once, at most as much as the buffer holds.
+    ///
+    /// - Throws: `SystemError`; the stream is closed then.
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> TransportRead
+
+    /// Writes once, from the start of the pieces.
+    ///
+    /// - Parameter pieces: At least one; their bytes are valid during the call.
+    /// - Returns: Bytes accepted; fewer than offered means that there is no more room now.
+    /// - Throws: `SystemError`; the stream is closed then.
+    func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int
+
+    /// Ends the sending direction after what was written; reading goes on.
+    func shutdownWrite()
+
+    /// An error that the transport has met outside of a read or write, such as a reset; reading it
+    /// clears it.
+    func takePendingError() -> SystemError?
+
+    /// Frees the transport. What was written is still delivered by the kernel.
+    func close()
+
+    /// Frees the transport at once and tells the peer with a reset, where there is such a thing.
+    func abort()
+}
