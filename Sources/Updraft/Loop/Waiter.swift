@@ -49,7 +49,9 @@ package final class Waiter {
         state = .entered
         if let scope, scope.owner == task.identity {
             scope.ownWait = self
-            await suspend()
+            await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+                suspended(with: continuation)
+            }
             scope.ownWait = nil
         } else {
             await waitAsGuest(of: scope)
@@ -89,11 +91,18 @@ package final class Waiter {
 
     private nonisolated(nonsending) func suspend() async {
         await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
-            if case .fired = state {
-                continuation.resume()
-            } else {
-                state = .suspended(continuation)
-            }
+            suspended(with: continuation)
+        }
+    }
+
+    /// A task may pass through the loop's queue between the start of its wait and here, so the
+    /// wake-up may have come.
+    @inline(__always)
+    private func suspended(with continuation: UnsafeContinuation<Void, Never>) {
+        if case .fired = state {
+            continuation.resume()
+        } else {
+            state = .suspended(continuation)
         }
     }
 

@@ -24,17 +24,12 @@ final class SocketTransport: Transport {
         throw SystemError(errno: Int32(count), operation: "recv")
     }
 
-    func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
-        let count =
-            pieces.count == 1
-            ? cu_send(socket, pieces[0].baseAddress, pieces[0].count) : writeMany(pieces)
-        if count >= 0 { return count }
-        if Int32(count) == -cu_eagain { return 0 }
-        throw SystemError(errno: Int32(count), operation: "send")
+    func write(_ bytes: UnsafeRawBufferPointer) throws -> Int {
+        try accepted(cu_send(socket, bytes.baseAddress, bytes.count))
     }
 
-    private func writeMany(_ pieces: [UnsafeRawBufferPointer]) -> Int {
-        withUnsafeTemporaryAllocation(of: iovec.self, capacity: pieces.count) { list in
+    func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
+        let result = withUnsafeTemporaryAllocation(of: iovec.self, capacity: pieces.count) { list in
             for (index, piece) in pieces.enumerated() {
                 list[index] = iovec(
                     iov_base: UnsafeMutableRawPointer(mutating: piece.baseAddress),
@@ -42,6 +37,13 @@ final class SocketTransport: Transport {
             }
             return cu_sendv(socket, list.baseAddress, Int32(pieces.count))
         }
+        return try accepted(result)
+    }
+
+    private func accepted(_ result: Int) throws -> Int {
+        if result >= 0 { return result }
+        if Int32(result) == -cu_eagain { return 0 }
+        throw SystemError(errno: Int32(result), operation: "send")
     }
 
     func shutdownWrite() {

@@ -10,7 +10,7 @@ extension IOStream {
         if count == 0 { return [] }
         while true {
             if let bytes = try takeAvailable(upTo: count) { return bytes }
-            try await waitForInput(orThrowEnd: "any byte came")
+            if try mustWait(for: "any byte came") { try await readWaiter.wait() }
         }
     }
 
@@ -24,7 +24,7 @@ extension IOStream {
         if count == 0 { return [] }
         while readBuffer.count < count {
             if try fillBuffer() { continue }
-            try await waitForInput(orThrowEnd: "\(count) bytes came")
+            if try mustWait(for: "\(count) bytes came") { try await readWaiter.wait() }
         }
         return readBuffer.take(count)
     }
@@ -51,7 +51,7 @@ extension IOStream {
                 throw giveUp(looking: delimiter, maxBytes)
             }
             while try !fillBuffer() {
-                try await waitForInput(orThrowEnd: "the delimiter came")
+                if try mustWait(for: "the delimiter came") { try await readWaiter.wait() }
             }
         }
     }
@@ -78,7 +78,7 @@ extension IOStream {
             if input == .ended || (isClosed && !readBuffer.isEmpty) {
                 return readBuffer.take(readBuffer.count)
             }
-            try await waitForInput(orThrowEnd: "the end")
+            if try mustWait(for: "the end") { try await readWaiter.wait() }
         }
     }
 
@@ -88,7 +88,7 @@ extension IOStream {
         while true {
             if let bytes = try takeAvailable(upTo: BufferPool.readChunk) { return bytes }
             if input == .ended { return nil }
-            try await waitForInput(orThrowEnd: "any byte came")
+            if try mustWait(for: "any byte came") { try await readWaiter.wait() }
         }
     }
 
@@ -116,7 +116,7 @@ extension IOStream {
         if received > count {
             readBuffer.append(UnsafeRawBufferPointer(rebasing: bytes[count...]))
         }
-        return [UInt8](bytes[..<min(count, received)])
+        return [UInt8](copying: bytes, min(count, received))
     }
 
     /// The way of most lines: all of it in the buffer, or in what is received now.
@@ -136,7 +136,7 @@ extension IOStream {
             return nil
         }
         if found < received { readBuffer.append(UnsafeRawBufferPointer(rebasing: bytes[found...])) }
-        return [UInt8](bytes[..<found])
+        return [UInt8](copying: bytes, found)
     }
 
     /// Receives once and adds to the buffer. Whether anything came.
@@ -184,9 +184,10 @@ extension IOStream {
         }
     }
 
-    private nonisolated(nonsending) func waitForInput(
-        orThrowEnd what: @autoclosure () -> String
-    ) async throws {
+    /// Whether to wait for the transport before the next attempt; throws if waiting is in vain.
+    ///
+    /// - Parameter what: What the read was for, to end a sentence with.
+    private func mustWait(for what: @autoclosure () -> String) throws -> Bool {
         if case .closed(let reason) = phase { throw reason }
         if case .open = phase {} else {
             throw StreamError(.closed, "The stream was closed by this side.")
@@ -194,12 +195,18 @@ extension IOStream {
         if input == .ended {
             throw StreamError(.endOfStream, "The stream ended before \(what()).")
         }
-        if isOverBudget { return try await loop.nextTurn() }
-        if isDraining, readBuffer.isEmpty {
+        if isDraining, readBuffer.isEmpty, !isOverBudget {
             input = .ended
-            return
+            return false
         }
-        try await readWaiter.wait()
+        // The others have their share first; then this stream's reader is woken as if by an event.
+        if isOverBudget {
+            loop.addCallback { [weak self] in
+                guard let self, readWaiter.isWaiting else { return }
+                loop.resumingInline { readWaiter.fire() }
+            }
+        }
+        return true
     }
 
     private func giveUp(looking delimiter: [UInt8], _ maxBytes: Int) -> StreamError {

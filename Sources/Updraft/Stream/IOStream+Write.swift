@@ -111,8 +111,7 @@ extension IOStream {
         if case .closed = phase { return }
         do {
             while !writeQueue.isEmpty, readiness.contains(.write) {
-                let transport = transport
-                if try !writeQueue.send(pool: &loop.buffers, { try transport.write($0) }) {
+                if try !writeQueue.send(to: transport, pool: &loop.buffers) {
                     drained(.write)
                 }
             }

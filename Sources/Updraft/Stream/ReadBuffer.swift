@@ -26,7 +26,7 @@ struct ReadBuffer {
             defer { storage = [] }
             return storage
         }
-        let bytes = withBytes { [UInt8]($0[..<count]) }
+        let bytes = withBytes { [UInt8](copying: $0, count) }
         drop(count)
         return bytes
     }
@@ -47,6 +47,17 @@ struct ReadBuffer {
         guard start > 0, start >= storage.count - start else { return }
         storage.removeFirst(start)
         start = 0
+    }
+}
+
+extension [UInt8] {
+    /// The first `count` bytes, in one allocation and one copy.
+    init(copying bytes: UnsafeRawBufferPointer, _ count: Int) {
+        self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
+            UnsafeMutableRawBufferPointer(buffer).copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+            initialized = count
+        }
     }
 }
 

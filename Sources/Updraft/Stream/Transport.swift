@@ -27,11 +27,14 @@ public protocol Transport: AnyObject {
     /// - Throws: `SystemError`; the stream is closed then.
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> TransportRead
 
-    /// Writes once, from the start of the pieces.
+    /// Writes once.
     ///
-    /// - Parameter pieces: At least one; their bytes are valid during the call.
+    /// - Parameter bytes: At least one byte; valid during the call.
     /// - Returns: Bytes accepted; fewer than offered means that there is no more room now.
     /// - Throws: `SystemError`; the stream is closed then.
+    func write(_ bytes: UnsafeRawBufferPointer) throws -> Int
+
+    /// Writes once, several pieces in their order; otherwise as `write` for one.
     func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int
 
     /// Ends the sending direction after what was written; reading goes on.
@@ -46,4 +49,12 @@ public protocol Transport: AnyObject {
 
     /// Frees the transport at once and tells the peer with a reset, where there is such a thing.
     func abort()
+}
+
+extension Transport {
+    /// Writes the first piece only; transports that can do better override it.
+    public func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
+        guard let first = pieces.first(where: { !$0.isEmpty }) else { return 0 }
+        return try write(first)
+    }
 }

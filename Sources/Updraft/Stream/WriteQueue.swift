@@ -2,10 +2,11 @@
 
 /// Bytes that were written and not yet sent, in order.
 ///
-/// Small writes are gathered in one buffer, so that many of them leave in one `send`; large ones
-/// are kept as they are, uncopied (conformance list 3.2, 50 and 51).
+/// The first array written waits as it is, uncopied: most turns write once to a stream. Further
+/// small writes are gathered with it in one buffer of the loop's pool, so that many of them leave
+/// in one `send`; large ones are kept as they are (conformance list 3.2, 50 and 51).
 struct WriteQueue {
-    /// From this size on a piece is kept instead of copied, in bytes.
+    /// From this size on a piece is never copied, in bytes.
     static let ownPieceMin = 4_096
 
     /// Bytes gathered in one buffer at the most.
@@ -14,31 +15,28 @@ struct WriteQueue {
     /// Pieces offered to one system call at the most.
     private static let piecesPerWrite = 16
 
-    private enum Piece {
-        /// Ours to append to, from the loop's pool.
-        case gathered([UInt8])
-        /// The caller's array.
-        case kept([UInt8])
-
-        var count: Int {
-            switch self {
-            case .gathered(let bytes), .kept(let bytes): bytes.count
-            }
-        }
+    private struct Piece {
+        var bytes: [UInt8]
+        /// Whether the array is ours to append to, from the pool.
+        var isGathered: Bool
     }
 
-    private var pieces: [Piece] = []
-    private var head = 0
-    private var headOffset = 0
+    private var front = Piece(bytes: [], isGathered: false)
+    private var frontOffset = 0
+    private var rest: [Piece] = []
 
     /// Bytes that wait.
     private(set) var count = 0
 
     var isEmpty: Bool { count == 0 }
 
+    /// Keeps the array, or copies it behind what is gathered.
     mutating func append(_ bytes: [UInt8], pool: inout BufferPool) {
-        if bytes.count >= WriteQueue.ownPieceMin {
-            pieces.append(.kept(bytes))
+        if count == 0 {
+            front = Piece(bytes: bytes, isGathered: false)
+            count = bytes.count
+        } else if bytes.count >= WriteQueue.ownPieceMin {
+            rest.append(Piece(bytes: bytes, isGathered: false))
             count += bytes.count
         } else {
             bytes.withUnsafeBytes { append($0, pool: &pool) }
@@ -48,24 +46,39 @@ struct WriteQueue {
     /// Copies the bytes.
     mutating func append(_ bytes: UnsafeRawBufferPointer, pool: inout BufferPool) {
         guard !bytes.isEmpty else { return }
-        var buffer = takeTail(&pool)
-        buffer.append(contentsOf: bytes)
-        pieces.append(.gathered(buffer))
-        count += bytes.count
+        if rest.isEmpty {
+            if count == 0 {
+                front = Piece(bytes: pool.take(), isGathered: true)
+            } else if !front.isGathered, front.bytes.count < WriteQueue.ownPieceMin {
+                gatherFront(&pool)
+            }
+            if front.isGathered, front.bytes.count < WriteQueue.gatheredMax {
+                front.bytes.append(contentsOf: bytes)
+                count += bytes.count
+                return
+            }
+        }
+        appendToRest(bytes, &pool)
     }
 
-    /// Offers the front of the queue to `write`, which returns the bytes it accepted, and drops
-    /// those.
+    /// Offers the front of the queue to the transport and drops what it accepted.
     ///
     /// - Returns: Whether all that was offered was accepted.
-    mutating func send(
-        pool: inout BufferPool, _ write: ([UnsafeRawBufferPointer]) throws -> Int
-    ) rethrows -> Bool {
-        let end = min(pieces.count, head + WriteQueue.piecesPerWrite)
-        var offered = 0
-        let accepted = try withPieces(head..<end, []) { pointers in
-            for pointer in pointers { offered += pointer.count }
-            return try write(pointers)
+    mutating func send(to transport: any Transport, pool: inout BufferPool) throws -> Bool {
+        let offered: Int
+        let accepted: Int
+        if rest.isEmpty {
+            offered = count
+            accepted = try front.bytes.withUnsafeBytes {
+                try transport.write(UnsafeRawBufferPointer(rebasing: $0[frontOffset...]))
+            }
+        } else {
+            let pieces = rest.prefix(WriteQueue.piecesPerWrite - 1)
+            offered = pieces.reduce(front.bytes.count - frontOffset) { $0 + $1.bytes.count }
+            accepted = try front.bytes.withUnsafeBytes {
+                let first = UnsafeRawBufferPointer(rebasing: $0[frontOffset...])
+                return try WriteQueue.write(pieces, after: [first], to: transport)
+            }
         }
         drop(accepted, &pool)
         return accepted == offered
@@ -77,46 +90,52 @@ struct WriteQueue {
     }
 
     /// Nests one scope per piece, so that every pointer is valid in the innermost.
-    private func withPieces<R>(
-        _ range: Range<Int>, _ pointers: [UnsafeRawBufferPointer],
-        _ body: ([UnsafeRawBufferPointer]) throws -> R
-    ) rethrows -> R {
-        guard let index = range.first else { return try body(pointers) }
-        let offset = index == head ? headOffset : 0
-        switch pieces[index] {
-        case .gathered(let bytes), .kept(let bytes):
-            return try bytes.withUnsafeBytes { raw in
-                let piece = UnsafeRawBufferPointer(rebasing: raw[offset...])
-                return try withPieces(range.dropFirst(), pointers + [piece], body)
-            }
+    private static func write(
+        _ pieces: ArraySlice<Piece>, after pointers: [UnsafeRawBufferPointer],
+        to transport: any Transport
+    ) throws -> Int {
+        guard let piece = pieces.first else { return try transport.write(pointers) }
+        return try piece.bytes.withUnsafeBytes {
+            try write(pieces.dropFirst(), after: pointers + [$0], to: transport)
         }
     }
 
-    private mutating func takeTail(_ pool: inout BufferPool) -> [UInt8] {
-        guard pieces.count > head, case .gathered(let bytes)? = pieces.last,
-            bytes.count < WriteQueue.gatheredMax
-        else { return pool.take() }
-        pieces.removeLast()
-        return bytes
+    private mutating func gatherFront(_ pool: inout BufferPool) {
+        var buffer = pool.take()
+        buffer.append(contentsOf: front.bytes[frontOffset...])
+        front = Piece(bytes: buffer, isGathered: true)
+        frontOffset = 0
+    }
+
+    private mutating func appendToRest(_ bytes: UnsafeRawBufferPointer, _ pool: inout BufferPool) {
+        count += bytes.count
+        if let last = rest.indices.last, rest[last].isGathered,
+            rest[last].bytes.count < WriteQueue.gatheredMax
+        {
+            rest[last].bytes.append(contentsOf: bytes)
+            return
+        }
+        var buffer = pool.take()
+        buffer.append(contentsOf: bytes)
+        rest.append(Piece(bytes: buffer, isGathered: true))
     }
 
     private mutating func drop(_ bytes: Int, _ pool: inout BufferPool) {
         count -= bytes
-        headOffset += bytes
-        while head < pieces.count, headOffset >= pieces[head].count {
-            headOffset -= pieces[head].count
-            if case .gathered(let buffer) = pieces[head] {
-                pieces[head] = .kept([])
-                pool.give(buffer)
+        frontOffset += bytes
+        guard frontOffset >= front.bytes.count else { return }
+        var sent = 0
+        while frontOffset >= front.bytes.count, count > 0 || !front.bytes.isEmpty {
+            frontOffset -= front.bytes.count
+            if front.isGathered { pool.give(front.bytes) }
+            guard sent < rest.count else {
+                front = Piece(bytes: [], isGathered: false)
+                break
             }
-            head += 1
+            front = rest[sent]
+            rest[sent].bytes = []
+            sent += 1
         }
-        if head == pieces.count {
-            pieces.removeAll(keepingCapacity: pieces.count <= 4)
-            head = 0
-        } else if head >= 64 {
-            pieces.removeFirst(head)
-            head = 0
-        }
+        if sent > 0 { rest.removeFirst(sent) }
     }
 }
