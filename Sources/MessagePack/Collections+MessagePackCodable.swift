@@ -1,5 +1,8 @@
 // Nil is the absent value; an optional of an optional is flattened, as the wire has one nil.
 extension Optional: MessagePackEncodable where Wrapped: MessagePackEncodable {
+    /// Writes nil or the value.
+    ///
+    /// - Throws: What the value throws.
     @inlinable
     public func encode(into writer: inout MessagePackWriter) throws {
         if let self { try self.encode(into: &writer) } else { writer.writeNil() }
@@ -7,6 +10,9 @@ extension Optional: MessagePackEncodable where Wrapped: MessagePackEncodable {
 }
 
 extension Optional: MessagePackDecodable where Wrapped: MessagePackDecodable {
+    /// Reads nil or a value.
+    ///
+    /// - Throws: What the value throws.
     @inlinable
     public static func decode(from reader: inout MessagePackReader) throws -> Wrapped? {
         reader.readNilIfPresent() ? nil : try Wrapped.decode(from: &reader)
@@ -14,6 +20,9 @@ extension Optional: MessagePackDecodable where Wrapped: MessagePackDecodable {
 }
 
 extension Array: MessagePackEncodable where Element: MessagePackEncodable {
+    /// Writes an array, or binary data if the elements are bytes.
+    ///
+    /// - Throws: What an element throws, or `nestingTooDeep`.
     @inlinable
     public func encode(into writer: inout MessagePackWriter) throws {
         try Element.encodeArray(self, into: &writer)
@@ -21,6 +30,9 @@ extension Array: MessagePackEncodable where Element: MessagePackEncodable {
 }
 
 extension Array: MessagePackDecodable where Element: MessagePackDecodable {
+    /// Reads an array, or binary data if the elements are bytes.
+    ///
+    /// - Throws: What an element throws, or an error of the reader.
     @inlinable
     public static func decode(from reader: inout MessagePackReader) throws -> [Element] {
         try Element.decodeArray(from: &reader)
@@ -28,6 +40,9 @@ extension Array: MessagePackDecodable where Element: MessagePackDecodable {
 }
 
 extension ArraySlice: MessagePackEncodable where Element: MessagePackEncodable {
+    /// Writes an array, or binary data if the elements are bytes.
+    ///
+    /// - Throws: What an element throws, or `nestingTooDeep`.
     @inlinable
     public func encode(into writer: inout MessagePackWriter) throws {
         try Element.encodeArray(self, into: &writer)
@@ -35,6 +50,9 @@ extension ArraySlice: MessagePackEncodable where Element: MessagePackEncodable {
 }
 
 extension ContiguousArray: MessagePackEncodable where Element: MessagePackEncodable {
+    /// Writes an array, or binary data if the elements are bytes.
+    ///
+    /// - Throws: What an element throws, or `nestingTooDeep`.
     @inlinable
     public func encode(into writer: inout MessagePackWriter) throws {
         try Element.encodeArray(self, into: &writer)
@@ -42,6 +60,9 @@ extension ContiguousArray: MessagePackEncodable where Element: MessagePackEncoda
 }
 
 extension ContiguousArray: MessagePackDecodable where Element: MessagePackDecodable {
+    /// Reads an array, or binary data if the elements are bytes.
+    ///
+    /// - Throws: What an element throws, or an error of the reader.
     @inlinable
     public static func decode(from reader: inout MessagePackReader) throws -> Self {
         ContiguousArray(try Element.decodeArray(from: &reader))

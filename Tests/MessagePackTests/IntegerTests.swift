@@ -57,7 +57,8 @@ struct IntegerTests {
     }
 
     @Test func anIntegerOutOfRangeIsRefusedAndNotConsumed() throws {
-        try MessagePackReader.withReader(of: [0xcd, 0x01, 0x00, 0xff] as [UInt8]) { (reader) throws in
+        let bytes: [UInt8] = [0xcd, 0x01, 0x00, 0xff]
+        try MessagePackReader.withReader(of: bytes) { (reader) throws in
             #expect(code { _ = try reader.read(UInt8.self) } == .outOfRange)
             #expect(reader.position == 0)
             #expect(try reader.read(Int16.self) == 256)
