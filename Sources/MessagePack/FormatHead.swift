@@ -25,6 +25,11 @@ struct FormatHead {
     @inline(__always)
     init(at start: UnsafeRawPointer, available: Int) {
         let byte = start.load(as: UInt8.self)
+        // First what is most frequent: small integers, then short strings and containers.
+        if byte < 0x80 || byte >= 0xe0 {
+            self.init(kind: .leaf, size: 1)
+            return
+        }
         switch byte {
         case 0x80...0x8f: self.init(kind: .container, size: 1, children: 2 * Int(byte & 0x0f))
         case 0x90...0x9f: self.init(kind: .container, size: 1, children: Int(byte & 0x0f))

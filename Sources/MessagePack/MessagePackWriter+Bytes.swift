@@ -4,9 +4,12 @@ extension MessagePackWriter {
     /// - Precondition: It has less than 2^32 bytes of UTF-8.
     @inlinable
     public mutating func write(_ text: String) {
-        let utf8 = text.utf8
-        writeStringHeader(utf8.count)
-        storage.append(contentsOf: utf8)
+        // The copy is of the reference; it lets the text be made contiguous if it is not.
+        var text = text
+        text.withUTF8 { utf8 in
+            writeStringHeader(utf8.count)
+            storage.append(contentsOf: utf8)
+        }
     }
 
     /// Writes a text that the program was built with, without making a `String` of it.

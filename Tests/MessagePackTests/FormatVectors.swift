@@ -1,6 +1,16 @@
+import Testing
+
+/// The bytes of one value; named by their head alone in the output, as some are long.
+struct FormatVector: CustomTestStringConvertible {
+    let bytes: [UInt8]
+
+    var testDescription: String { "\(bytes.prefix(6)) of \(bytes.count) bytes" }
+}
+
 /// One value in each format, at the lengths where formats change.
 enum FormatVectors {
-    static let all: [[UInt8]] = scalars + strings + binaries + extensions + containers
+    static let all = (scalars + strings + binaries + extensions + containers)
+        .map(FormatVector.init)
 
     static let scalars: [[UInt8]] = [
         [0x00], [0x7f], [0xc0], [0xc2], [0xc3],
@@ -34,13 +44,13 @@ enum FormatVectors {
     ]
 
     /// Lengths that take the widest field; too long for tests that are not linear.
-    static let long: [[UInt8]] = [
+    static let long: [FormatVector] = [
         [0xda, 0xff, 0xff] + text(65535), [0xdb, 0, 1, 0, 0] + text(65536),
         [0xc5, 0xff, 0xff] + text(65535), [0xc6, 0, 1, 0, 0] + text(65536),
         [0xc8, 0xff, 0xff, 5] + text(65535), [0xc9, 0, 1, 0, 0, 5] + text(65536),
         [0xdc, 0xff, 0xff] + nils(65535), [0xdd, 0, 1, 0, 0] + nils(65536),
         [0xde, 0xff, 0xff] + nils(131_070), [0xdf, 0, 1, 0, 0] + nils(131_072),
-    ]
+    ].map(FormatVector.init)
 
     static func text(_ count: Int) -> [UInt8] { [UInt8](repeating: 0x61, count: count) }
     static func nils(_ count: Int) -> [UInt8] { [UInt8](repeating: 0xc0, count: count) }

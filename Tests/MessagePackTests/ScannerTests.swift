@@ -23,7 +23,8 @@ struct ScannerTests {
     }
 
     @Test(arguments: FormatVectors.all)
-    func scannerFedByteByByteAgreesWithTheWhole(bytes: [UInt8]) throws {
+    func scannerFedByteByByteAgreesWithTheWhole(vector: FormatVector) throws {
+        let bytes = vector.bytes
         #expect(try Self.length(bytes + [0xc0]) == .complete(bytes.count))
         for prefix in [[], Array(nestedArrays(6).dropLast())] {
             let whole = prefix + bytes
