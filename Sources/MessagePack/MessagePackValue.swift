@@ -77,12 +77,8 @@ extension MessagePackValue: Hashable {
         case .bool(let value): hasher.combine(value)
         case .int(let value): hasher.combine(value)
         case .uint(let value):
-            // As the Int64 that it may be equal to.
-            if let small = Int64(exactly: value) {
-                hasher.combine(small)
-            } else {
-                hasher.combine(value)
-            }
+            // As the Int64 that it may be equal to; above that, any number does.
+            hasher.combine(Int64(truncatingIfNeeded: value))
         case .float(let value): hasher.combine(value)
         case .double(let value): hasher.combine(value)
         case .string(let value): hasher.combine(value)

@@ -92,6 +92,12 @@ struct FormatTests {
             #expect(code { _ = try MessagePackValue(messagePackBytes: bomb) } == .truncated)
             #expect(code { try read(bomb) { try $0.skip() } } == .truncated)
         }
+        for header in [bombs[0], bombs[5]] {
+            #expect(code { _ = try read(header) { try $0.readArrayHeader() } } == .truncated)
+        }
+        for header in [bombs[1], bombs[6]] {
+            #expect(code { _ = try read(header) { try $0.readMapHeader() } } == .truncated)
+        }
         #expect(code { _ = try [Int](messagePackBytes: bombs[0]) } == .truncated)
         #expect(code { _ = try [Int: Int](messagePackBytes: bombs[1]) } == .truncated)
         #expect(code { _ = try [UInt8](messagePackBytes: bombs[3]) } == .truncated)

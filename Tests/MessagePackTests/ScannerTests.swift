@@ -13,6 +13,11 @@ struct ScannerTests {
         return try scan(bytes, &scanner)
     }
 
+    /// Scans something else, so that no scanner lives on what its last call left on the stack.
+    static func overwriteTheStack() throws {
+        #expect(try length([UInt8](repeating: 0x99, count: 60)) == .incomplete)
+    }
+
     /// `[0, 5, "sum", [1, 2]]`
     static let call: [UInt8] = [0x94, 0x00, 0x05, 0xa3, 0x73, 0x75, 0x6d, 0x92, 0x01, 0x02]
 
@@ -32,6 +37,7 @@ struct ScannerTests {
             for end in 0..<whole.count {
                 #expect(try Self.scan(Array(whole[..<end]), &scanner) == .incomplete)
                 #expect(scanner.lengthMin <= whole.count)
+                try Self.overwriteTheStack()
             }
             #expect(try Self.scan(whole, &scanner) == .complete(whole.count))
             #expect(try Self.scan(whole, &scanner) == .complete(whole.count))
