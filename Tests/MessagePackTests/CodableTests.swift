@@ -169,6 +169,13 @@ struct CodableTests {
         #expect(decoded == [5: "five", 6: "six"])
     }
 
+    @Test(arguments: [0, 40])
+    func ofDuplicateKeysTheLastCounts(others: Int) throws {
+        let pairs = (0..<others).map { MessagePackValue.Pair(.string("other\($0)"), 0) }
+        let value = MessagePackValue.map(pairs + [.init("id", 1), .init("id", 2)])
+        #expect(try MessagePackDecoder().decode(Clan.self, from: value) == Clan(id: 2))
+    }
+
     final class Node: Codable {
         var next: Node?
     }

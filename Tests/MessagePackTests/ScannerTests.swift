@@ -90,6 +90,17 @@ struct ScannerTests {
         #expect(code { _ = try Self.scan(nestedArrays(65), &scanner) } == .nestingTooDeep)
     }
 
+    @Test func scannerCountsNestingRightWhereverTheMessageIsCut() throws {
+        let half = [0x92] + nestedArrays(62) + nestedArrays(62)
+        let message = [0x92] + half + half
+        var scanner = MessagePackScanner()
+        for end in 0..<message.count {
+            #expect(try Self.scan(Array(message[..<end]), &scanner) == .incomplete)
+            try Self.overwriteTheStack()
+        }
+        #expect(try Self.scan(message, &scanner) == .complete(message.count))
+    }
+
     @Test func scannerRefusesTheByteThatIsNeverUsed() {
         #expect(code { _ = try Self.length([0xc1]) } == .malformed)
         #expect(code { _ = try Self.length([0x92, 0x00, 0xc1]) } == .malformed)
