@@ -32,7 +32,7 @@ public struct MessagePackDecoder: Sendable {
 
     /// Decodes the next value of a reader.
     ///
-    /// - Throws: As ``decode(_:from:)-swift.method``, but for what follows the value.
+    /// - Throws: As for bytes; what follows the value is left to the caller.
     public func decode<Value: Decodable>(
         _ type: Value.Type = Value.self, from reader: inout MessagePackReader
     ) throws -> Value {

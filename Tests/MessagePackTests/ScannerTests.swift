@@ -13,11 +13,6 @@ struct ScannerTests {
         return try scan(bytes, &scanner)
     }
 
-    /// Scans something else, so that no scanner lives on what its last call left on the stack.
-    static func overwriteTheStack() throws {
-        #expect(try length([UInt8](repeating: 0x99, count: 60)) == .incomplete)
-    }
-
     /// `[0, 5, "sum", [1, 2]]`
     static let call: [UInt8] = [0x94, 0x00, 0x05, 0xa3, 0x73, 0x75, 0x6d, 0x92, 0x01, 0x02]
 
@@ -37,7 +32,6 @@ struct ScannerTests {
             for end in 0..<whole.count {
                 #expect(try Self.scan(Array(whole[..<end]), &scanner) == .incomplete)
                 #expect(scanner.lengthMin <= whole.count)
-                try Self.overwriteTheStack()
             }
             #expect(try Self.scan(whole, &scanner) == .complete(whole.count))
             #expect(try Self.scan(whole, &scanner) == .complete(whole.count))
@@ -93,12 +87,21 @@ struct ScannerTests {
     @Test func scannerCountsNestingRightWhereverTheMessageIsCut() throws {
         let half = [0x92] + nestedArrays(62) + nestedArrays(62)
         let message = [0x92] + half + half
-        var scanner = MessagePackScanner()
-        for end in 0..<message.count {
-            #expect(try Self.scan(Array(message[..<end]), &scanner) == .incomplete)
-            try Self.overwriteTheStack()
+        let tooDeep = [0x92] + half + [0x92] + nestedArrays(62) + nestedArrays(63)
+        for (whole, isTooDeep) in [(message, false), (tooDeep, true)] {
+            var scanner = MessagePackScanner()
+            for end in 0..<message.count {
+                #expect(try Self.scan(Array(whole[..<end]), &scanner) == .incomplete)
+                // Another one, so that the first does not live on what it left on the stack.
+                var other = MessagePackScanner()
+                _ = try Self.scan([UInt8](repeating: 0x99, count: 60), &other)
+            }
+            if isTooDeep {
+                #expect(code { _ = try Self.scan(whole, &scanner) } == .nestingTooDeep)
+            } else {
+                #expect(try Self.scan(whole, &scanner) == .complete(whole.count))
+            }
         }
-        #expect(try Self.scan(message, &scanner) == .complete(message.count))
     }
 
     @Test func scannerRefusesTheByteThatIsNeverUsed() {
