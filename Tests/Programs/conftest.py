@@ -56,7 +56,7 @@ class Leaderboard(Program):
 
 @pytest.fixture
 def start(tmp_path):
-    """start(NAME, option …) runs a program of the project; what still runs is killed at the end."""
+    """start(NAME, option …) runs a program of the project and kills it if it still runs at the end."""
     started = []
 
     def start(name, *options):
@@ -100,6 +100,20 @@ def bystander(board):
     assert peer.call("sum", 1, 2) == 3
     yield peer
     assert peer.call("sum", 20, 22) == 42, "the bystander noticed"
+
+
+@pytest.fixture
+def start_peer(tmp_path):
+    """start_peer(command) runs any other program; what still runs is killed at the end."""
+    started = []
+
+    def start(command):
+        started.append(Program(command, tmp_path / "peer"))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
 
 
 @pytest.fixture
