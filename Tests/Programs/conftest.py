@@ -56,7 +56,7 @@ class Leaderboard(Program):
 
 @pytest.fixture
 def start(tmp_path):
-    """start(NAME, option …) runs a program of the project and kills it if it still runs at the end."""
+    """start(NAME, option …) runs a program of the project, and kills it at the end."""
     started = []
 
     def start(name, *options):

@@ -307,11 +307,13 @@ def test_half_a_frame_is_completed_later(board, bystander):
 def test_half_a_frame_and_then_close_is_forgotten(board, bystander):
     before = board.descriptors
     for end in (Peer.close, Peer.reset):
-        for length in range(1, 8):
-            peer = board.connect()
-            peer.send_bytes(pack([0, 1, "sum", [1, 2]])[:length])
+        peers = [board.connect() for _ in range(7)]
+        for index, peer in enumerate(peers):
+            peer.send_bytes(pack([0, 1, "sum", [1, 2]])[: 1 + index])
+        eventually(lambda: board.descriptors >= before + 7, what="seven accepted connections")
+        for peer in peers:
             end(peer)
-    eventually(lambda: board.descriptors <= before, what=f"{before} descriptors")
+        eventually(lambda: board.descriptors <= before, what=f"{before} descriptors")
 
 
 def test_a_half_closed_client_still_gets_its_answers(board, bystander):
@@ -331,6 +333,7 @@ def test_a_thousand_connections_opened_and_reset_at_once_leave_nothing(board, by
         peers = [Peer.connect(board.address) for _ in range(1000)]
         for peer in peers:
             peer.send_bytes(data)
+        eventually(lambda: board.descriptors >= descriptors + 1000, 30, "1,000 connections")
         for peer in peers:
             peer.reset()
         eventually(lambda: board.descriptors <= descriptors, 30, f"{descriptors} descriptors")

@@ -1,6 +1,7 @@
 """echo-server as a black box."""
 
 import os
+import select
 import signal
 import socket
 
@@ -78,34 +79,43 @@ def test_a_half_closed_client_gets_all_of_its_bytes(echo):
 def test_more_than_the_buffers_hold_comes_back(echo):
     """Back-pressure: the sender goes on only as the receiver takes."""
     data = os.urandom(1 << 20) * 16
+    sent = 0
+    received = bytearray()
     with connect(echo) as sock:
-        sent = received = 0
         sock.setblocking(False)
-        parts = []
+        while len(received) < len(data):
+            wants = [sock] if sent < len(data) else []
+            readable, writable, _ = select.select([sock], wants, [], 10)
+            assert readable or writable, f"stuck after {sent} sent, {len(received)} received"
+            if writable:
+                sent += sock.send(data[sent:sent + (1 << 18)])
+            if readable:
+                part = sock.recv(1 << 18)
+                assert part, f"closed after {len(received)} bytes"
+                received += part
+    assert received == data
 
-        def step():
-            nonlocal sent, received
-            try:
-                sent += sock.send(data[sent:sent + (1 << 18)]) if sent < len(data) else 0
-            except BlockingIOError:
-                pass
-            try:
-                parts.append(sock.recv(1 << 18))
-                assert parts[-1], "closed early"
-                received += len(parts[-1])
-            except BlockingIOError:
-                pass
-            return received >= len(data)
 
-        while not step():
-            pass
-        assert b"".join(parts) == data
+def test_a_sender_that_does_not_read_is_held_back(echo):
+    """The server holds a bounded part of what it cannot send."""
+    before = echo.resident_bytes
+    block = bytes(1 << 20)
+    with connect(echo) as sock:
+        sock.setblocking(False)
+        sent = 0
+        # Until the sender is stopped, and stays so.
+        while select.select([], [sock], [], 0.5)[1] and sent < 256 << 20:
+            sent += sock.send(block)
+        assert sent < 64 << 20, f"{sent} bytes were taken"
+        assert echo.resident_bytes < before + (32 << 20)
 
 
 def test_connections_that_end_leave_no_descriptor(echo):
     before = echo.descriptors
     for _ in range(100):
-        connect(echo).close()
+        with connect(echo) as sock:
+            sock.sendall(b"x")
+            assert receive(sock, 1) == b"x"
     eventually(lambda: echo.descriptors <= before, what=f"{before} descriptors")
 
 
