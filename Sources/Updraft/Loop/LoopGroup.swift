@@ -6,16 +6,13 @@ public final class LoopGroup {
     private let loop: IOLoop
     private let scope: TaskScope?
     private let allEnded: Waiter
-    private var children: [UInt64: Task<Void, Never>] = [:]
-    private var lastKey: UInt64 = 0
+    private var children: [ObjectIdentifier: TaskScope] = [:]
     private var firstError: (any Error)?
-    private let endsOnError: Bool
     private var isCancelled = false
 
-    init(loop: IOLoop, scope: TaskScope?, endsOnError: Bool) {
+    init(loop: IOLoop, scope: TaskScope?) {
         self.loop = loop
         self.scope = scope
-        self.endsOnError = endsOnError
         allEnded = Waiter(loop: loop)
     }
 
@@ -24,29 +21,43 @@ public final class LoopGroup {
 
     /// Starts a child. If it throws, the other children are cancelled and `group` throws the error.
     ///
-    /// - Parameter name: Shown by debuggers and in log lines.
     public func spawn(
-        name: String? = nil, _ body: nonisolated(nonsending) @escaping () async throws -> Void
+        _ body: nonisolated(nonsending) @escaping () async throws -> Void
     ) {
-        lastKey += 1
-        let key = lastKey
-        let task = loop.start(name: name, parent: scope) { [self] in
+        let scope = TaskScope(loop: loop, parent: scope)
+        loop.start(scope) { [self] in
             do {
                 try await body()
             } catch {
-                if endsOnError { fail(error) }
+                fail(error)
             }
-            children[key] = nil
-            if children.isEmpty { allEnded.fire() }
+            ended(scope)
         }
-        children[key] = task
-        if isCancelled { task.cancel() }
+        began(scope)
+    }
+
+    /// Starts a child that handles its own errors and says itself, with `ended`, that it has.
+    @inline(__always)
+    func start<Body: TaskBody>(_ makeBody: (TaskScope) -> Body) {
+        let scope = TaskScope(loop: loop, parent: scope)
+        loop.start(makeBody(scope), scope)
+        began(scope)
+    }
+
+    func ended(_ scope: TaskScope) {
+        children[ObjectIdentifier(scope)] = nil
+        if children.isEmpty { allEnded.fire() }
+    }
+
+    private func began(_ scope: TaskScope) {
+        children[ObjectIdentifier(scope)] = scope
+        if isCancelled { scope.cancel() }
     }
 
     /// Cancels every child, also those that are yet to be added.
     public func cancelAll() {
         isCancelled = true
-        for task in children.values { task.cancel() }
+        for scope in children.values { scope.cancel() }
     }
 
     /// Waits until the last child has ended, however long a child takes to notice that it was
@@ -99,7 +110,7 @@ extension IOLoop {
         _ body: nonisolated(nonsending) (LoopGroup) async throws -> R
     ) async throws -> R {
         checkThread("IOLoop.group")
-        let group = LoopGroup(loop: self, scope: TaskScope.current, endsOnError: true)
+        let group = LoopGroup(loop: self, scope: TaskScope.current)
         do {
             let result = try await body(group)
             await group.join()

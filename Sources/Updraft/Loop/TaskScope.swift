@@ -12,8 +12,8 @@ internal import CUpdraft
 final class TaskScope: @unchecked Sendable {
     @TaskLocal private static var inherited: TaskScope?
 
-    /// The task that runs the scope's body.
-    let owner: CurrentTask.Identity?
+    /// The task that runs the scope's body; nil before it has begun.
+    @exclusivity(unchecked) private(set) var owner: CurrentTask.Identity?
 
     /// Why waits in this scope end at once; nil while they may wait.
     @exclusivity(unchecked) private(set) var verdict: (any Error)?
@@ -21,20 +21,16 @@ final class TaskScope: @unchecked Sendable {
     /// The wait that the owner is in, if it is in one and in no inner scope.
     @exclusivity(unchecked) var ownWait: Waiter?
 
-    /// The owner, to ask it whether it was cancelled; asked by itself only, so while it lives.
-    private let task: UnsafeCurrentTask?
-    private let executor: LoopExecutor
-    private unowned let loop: IOLoop
+    /// The owner, from its begin to its end.
+    private var task: UnsafeCurrentTask?
+    private let loop: IOLoop
     private let parent: TaskScope?
+    private var isCancelled = false
     private var children: [TaskScope] = []
     private var guestTickets: Set<UInt64> = []
 
-    /// A scope whose owner is the running task.
     init(loop: IOLoop, parent: TaskScope?) {
         self.loop = loop
-        owner = CurrentTask.identity
-        task = withUnsafeCurrentTask { $0 }
-        executor = loop.executor
         self.parent = parent
     }
 
@@ -43,30 +39,58 @@ final class TaskScope: @unchecked Sendable {
 
     /// The scope around the running code, if it is one of the calling thread's loop.
     static var current: TaskScope? {
-        guard let scope = inherited, scope.executor.isOnThread else { return nil }
+        guard let scope = inherited, scope.loop.executor.isOnThread else { return nil }
         return scope
     }
 
-    /// Runs `body` with this scope as the current one.
-    nonisolated(nonsending) func run<R>(
-        _ body: nonisolated(nonsending) () async throws -> R
-    ) async rethrows -> R {
-        parent?.children.append(self)
-        if let verdict = parent?.verdict { self.verdict = verdict }
-        defer { parent?.children.removeAll { $0 === self } }
-        return try await TaskScope.$inherited.withValue(self) { try await body() }
+    /// Makes something (a task) that inherits this scope as its current one.
+    func bound<R>(_ make: () -> R) -> R {
+        TaskScope.$inherited.withValue(self, operation: make)
     }
 
-    /// The same in a task that the library did not start, whose cancellation nobody else reports.
-    nonisolated(nonsending) func runAsGuest<R>(
+    /// The running task becomes the owner.
+    func begin() {
+        owner = CurrentTask.identity
+        task = withUnsafeCurrentTask { $0 }
+        parent?.children.append(self)
+        if verdict == nil, let inherited = parent?.verdict { verdict = inherited }
+        if isCancelled { task?.cancel() }
+    }
+
+    /// The owner's body has ended.
+    func finish() {
+        task = nil
+        parent?.children.removeAll { $0 === self }
+        loop.tasks.remove(self)
+    }
+
+    /// Runs `body` in the running task with this scope as the current one.
+    nonisolated(nonsending) func run<R>(
         _ body: nonisolated(nonsending) () async throws -> R
     ) async throws -> R {
-        let executor = executor
+        begin()
+        defer { finish() }
+        if let parent, parent.owner == owner { return try await runBound(body) }
+        // A task that the library did not start: nobody else reports its cancellation.
+        let executor = loop.executor
         return try await withTaskCancellationHandler {
-            try await run(body)
+            try await runBound(body)
         } onCancel: {
             executor.postCallback { _ in self.end(CancellationError()) }
         }
+    }
+
+    private nonisolated(nonsending) func runBound<R>(
+        _ body: nonisolated(nonsending) () async throws -> R
+    ) async throws -> R {
+        try await TaskScope.$inherited.withValue(self) { try await body() }
+    }
+
+    /// Cancels the owner, which need not have begun, and ends all waits in this scope.
+    func cancel() {
+        isCancelled = true
+        task?.cancel()
+        end(CancellationError())
     }
 
     /// Ends all waits in this scope and in the scopes inside it, now and from now on.

@@ -114,7 +114,7 @@ open class TCPServer {
             throw StreamError(.cannotListen, "The server is serving already, or was stopped.")
         }
         phase = .serving
-        connections.open(scope: TaskScope.current, logger: logger)
+        connections.begin(scope: TaskScope.current, logger: logger)
         do {
             try await acceptConnections(handler)
         } catch {
