@@ -140,3 +140,8 @@ void cu_semaphore_destroy(void *semaphore) {
     sem_destroy(semaphore);
     free(semaphore);
 }
+
+// --- tasks ---
+// Exported by the concurrency runtime and called by all compiled async code.
+extern __attribute__((swiftcall)) void *swift_task_getCurrent(void);
+void *cu_current_task(void) { return swift_task_getCurrent(); }

@@ -69,7 +69,7 @@ extension IOLoop {
     private nonisolated(nonsending) func runScoped(
         parent: TaskScope?, _ body: nonisolated(nonsending) () async -> Void
     ) async {
-        let scope = TaskScope(loop: self, owner: CurrentTask.inspect().identity, parent: parent)
+        let scope = TaskScope(loop: self, parent: parent)
         let executor = executor
         await withTaskCancellationHandler {
             await scope.run(body)

@@ -25,7 +25,7 @@ public final class IOLoop {
     public let name: String
 
     /// Bounds on the work of one turn; change them before the loop starts.
-    public var limits = TurnLimits()
+    @exclusivity(unchecked) public var limits = TurnLimits()
 
     /// Called with what a callback, timeout or handler threw, on the loop's thread. By default
     /// it is logged as an error (contract rows B8, B9).
@@ -41,19 +41,19 @@ public final class IOLoop {
 
     let poller: any Poller
     let clock: any LoopClock
-    var timers = TimerHeap()
-    var table = DescriptorTable()
+    @exclusivity(unchecked) var timers = TimerHeap()
+    @exclusivity(unchecked) var table = DescriptorTable()
     var guests = GuestWaits()
     var signals: SignalWatch?
     var tasks = TaskRegistry()
-    var buffers: BufferPool
-    var flushQueue: [any Flushable] = []
+    @exclusivity(unchecked) var buffers: BufferPool
+    @exclusivity(unchecked) var flushQueue: [any Flushable] = []
     package internal(set) var openStreams = 0
-    package internal(set) var turnNumber: UInt64 = 0
+    @exclusivity(unchecked) package internal(set) var turnNumber: UInt64 = 0
     var dueScratch: ContiguousArray<Timeout> = []
     let events: UnsafeMutableBufferPointer<PollEvent>
 
-    private(set) var state = State.stopped
+    @exclusivity(unchecked) private(set) var state = State.stopped
     private let startedAt: LoopInstant
     private let ownerThread = cu_thread_self()
 

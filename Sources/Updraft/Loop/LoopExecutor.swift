@@ -37,12 +37,12 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
     private let isSleeping = Atomic<Bool>(false)
 
     /// Loop's thread: what step 1 of the next turn runs, first in, first out.
-    var ready = RingBuffer<Work>()
+    @exclusivity(unchecked) var ready = RingBuffer<Work>()
 
     /// Loop's thread: whether some job or user callback is on the stack, so that a task made ready
     /// now has to wait for its turn. Only while the loop itself resumes a task (a stream's reader,
     /// a sleeper) is it false; then the task runs at once, without passing through `ready`.
-    var isBusy = true
+    @exclusivity(unchecked) var isBusy = true
 
     init() throws(SystemError) {
         waker = try Waker()

@@ -3,6 +3,8 @@
 // (or none) in `Waiter.wait` and never touch it. `CurrentTask` looks at the running task's address
 // as a number and never dereferences it.
 
+internal import CUpdraft
+
 /// What can end the waits of a task from outside: its cancellation, or a `withTimeout`.
 ///
 /// Every task that the library starts has one, made once; every `withTimeout` makes one more
@@ -14,23 +16,30 @@ final class TaskScope: @unchecked Sendable {
     let owner: CurrentTask.Identity?
 
     /// Why waits in this scope end at once; nil while they may wait.
-    private(set) var verdict: (any Error)?
+    @exclusivity(unchecked) private(set) var verdict: (any Error)?
 
     /// The wait that the owner is in, if it is in one and in no inner scope.
-    var ownWait: Waiter?
+    @exclusivity(unchecked) var ownWait: Waiter?
 
+    /// The owner, to ask it whether it was cancelled; asked by itself only, so while it lives.
+    private let task: UnsafeCurrentTask?
     private let executor: LoopExecutor
     private unowned let loop: IOLoop
     private let parent: TaskScope?
     private var children: [TaskScope] = []
     private var guestTickets: Set<UInt64> = []
 
-    init(loop: IOLoop, owner: CurrentTask.Identity?, parent: TaskScope?) {
+    /// A scope whose owner is the running task.
+    init(loop: IOLoop, parent: TaskScope?) {
         self.loop = loop
+        owner = CurrentTask.identity
+        task = withUnsafeCurrentTask { $0 }
         executor = loop.executor
-        self.owner = owner
         self.parent = parent
     }
+
+    /// Whether the owner was cancelled. For the owner itself.
+    var isOwnerCancelled: Bool { task?.isCancelled ?? false }
 
     /// The scope around the running code, if it is one of the calling thread's loop.
     static var current: TaskScope? {
@@ -93,17 +102,16 @@ struct GuestWaits {
     }
 }
 
-/// The running task, looked at in one call.
+/// The running task.
 enum CurrentTask {
     /// Tells tasks apart while they run; means nothing once the task has ended.
     struct Identity: Hashable {
-        let address: UInt
+        let address: UnsafeMutableRawPointer
     }
 
-    static func inspect() -> (identity: Identity?, isCancelled: Bool) {
-        withUnsafeCurrentTask { task in
-            guard let task else { return (nil, false) }
-            return (Identity(address: unsafeBitCast(task, to: UInt.self)), task.isCancelled)
-        }
+    /// Nil outside tasks.
+    @inline(__always)
+    static var identity: Identity? {
+        cu_current_task().map(Identity.init)
     }
 }

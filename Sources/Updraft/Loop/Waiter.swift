@@ -14,8 +14,8 @@ package final class Waiter {
         case fired
     }
 
-    private var state = State.idle
-    private var failure: (any Error)?
+    @exclusivity(unchecked) private var state = State.idle
+    @exclusivity(unchecked) private var failure: (any Error)?
     private unowned let loop: IOLoop
 
     package init(loop: IOLoop) {
@@ -42,18 +42,19 @@ package final class Waiter {
     ///   `TimeoutError` if a `withTimeout` around the wait expires.
     package nonisolated(nonsending) func wait() async throws {
         guard case .idle = state else { Misuse.stop("Two tasks wait in one place.") }
-        let task = CurrentTask.inspect()
-        if task.isCancelled { throw CancellationError() }
         let scope = TaskScope.current
         if let error = scope?.verdict { throw error }
-        state = .entered
-        if let scope, scope.owner == task.identity {
+        if let scope, scope.owner == CurrentTask.identity {
+            if scope.isOwnerCancelled { throw CancellationError() }
+            state = .entered
             scope.ownWait = self
             await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
                 suspended(with: continuation)
             }
             scope.ownWait = nil
         } else {
+            if Task.isCancelled { throw CancellationError() }
+            state = .entered
             await waitAsGuest(of: scope)
         }
         state = .idle

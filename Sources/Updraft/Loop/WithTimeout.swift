@@ -36,14 +36,13 @@ public nonisolated(nonsending) func withTimeout<R>(
 ) async throws -> R {
     let loop = IOLoop.requireCurrent()
     let parent = TaskScope.current
-    let task = CurrentTask.inspect().identity
-    let scope = TaskScope(loop: loop, owner: task, parent: parent)
+    let scope = TaskScope(loop: loop, parent: parent)
     let expiry = loop.timers.add(deadline: loop.now.advanced(by: limit).nanoseconds) {
         loop.resumingInline { scope.end(ScopeExpired(scope: scope)) }
     }
     defer { loop.timers.remove(expiry) }
     do {
-        if parent?.owner == task { return try await scope.run(body) }
+        if let parent, parent.owner == scope.owner { return try await scope.run(body) }
         return try await scope.runAsGuest(body)
     } catch let expired as ScopeExpired where expired.scope === scope {
         throw TimeoutError(after: limit)

@@ -4,15 +4,16 @@
 /// for try await chunk in stream.chunks { try await stream.write(chunk) }
 /// ```
 public struct Chunks: AsyncSequence {
-    let stream: IOStream
+    @usableFromInline let stream: IOStream
 
     /// Reads for one `for` loop.
     public struct Iterator: AsyncIteratorProtocol {
-        let stream: IOStream
+        @usableFromInline let stream: IOStream
 
         /// The next bytes (at least one, at most 64 KiB), or nil at the end.
         ///
         /// - Throws: `StreamError`, `CancellationError` or `TimeoutError`.
+        @inlinable
         public mutating func next(
             isolation actor: isolated (any Actor)?
         ) async throws -> [UInt8]? {
@@ -28,19 +29,20 @@ public struct Chunks: AsyncSequence {
 
 /// The lines of a stream, until the peer ends its direction.
 public struct Lines: AsyncSequence {
-    let stream: IOStream
-    let maxBytes: Int
-    let keepsEnds: Bool
+    @usableFromInline let stream: IOStream
+    @usableFromInline let maxBytes: Int
+    @usableFromInline let keepsEnds: Bool
 
     /// Reads for one `for` loop.
     public struct Iterator: AsyncIteratorProtocol {
-        let stream: IOStream
-        let maxBytes: Int
-        let keepsEnds: Bool
+        @usableFromInline let stream: IOStream
+        @usableFromInline let maxBytes: Int
+        @usableFromInline let keepsEnds: Bool
 
         /// The next line, or nil at the end.
         ///
         /// - Throws: `StreamError`, `CancellationError` or `TimeoutError`.
+        @inlinable
         public mutating func next(
             isolation actor: isolated (any Actor)?
         ) async throws -> [UInt8]? {
@@ -71,6 +73,7 @@ extension IOStream {
         Lines(stream: self, maxBytes: maxBytes, keepsEnds: keepingEnds)
     }
 
+    @usableFromInline
     nonisolated(nonsending) func nextLine(
         maxBytes: Int, keepsEnd: Bool
     ) async throws -> [UInt8]? {

@@ -83,6 +83,7 @@ extension IOStream {
     }
 
     /// The next bytes, or nil at the peer's end of the stream.
+    @usableFromInline
     nonisolated(nonsending) func nextChunk() async throws -> [UInt8]? {
         try beginRead(0)
         while true {

@@ -18,28 +18,28 @@ public final class IOStream {
     public let options: StreamOptions
 
     package let transport: any Transport
-    var phase = Phase.open
-    var input = Input.open
-    var output = Output.open
+    @exclusivity(unchecked) var phase = Phase.open
+    @exclusivity(unchecked) var input = Input.open
+    @exclusivity(unchecked) var output = Output.open
     /// What the transport is known to be ready for.
-    var readiness: IOEvents = [.write]
+    @exclusivity(unchecked) var readiness: IOEvents = [.write]
 
-    var readBuffer = ReadBuffer()
+    @exclusivity(unchecked) var readBuffer = ReadBuffer()
     let readWaiter: Waiter
-    var consumer: StreamConsumer?
+    @exclusivity(unchecked) var consumer: StreamConsumer?
     var isConsumerPaused = false
-    private var budgetTurn: UInt64 = 0
-    private var budgetUsed = 0
+    @exclusivity(unchecked) private var budgetTurn: UInt64 = 0
+    @exclusivity(unchecked) private var budgetUsed = 0
 
-    var writeQueue = WriteQueue()
-    var writtenTotal: UInt64 = 0
-    var sendWaiters: [SendWaiter] = []
-    var isInFlushQueue = false
-    var lowUnsentRequest: LowUnsentRequest?
+    @exclusivity(unchecked) var writeQueue = WriteQueue()
+    @exclusivity(unchecked) var writtenTotal: UInt64 = 0
+    @exclusivity(unchecked) var sendWaiters: [SendWaiter] = []
+    @exclusivity(unchecked) var isInFlushQueue = false
+    @exclusivity(unchecked) var lowUnsentRequest: LowUnsentRequest?
 
     var closeCallbacks: [() -> Void] = []
     var closeTimer: Timeout?
-    var isDraining = false
+    @exclusivity(unchecked) var isDraining = false
     var lingerTime: Duration?
 
     enum Phase {

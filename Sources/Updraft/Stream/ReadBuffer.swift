@@ -53,11 +53,7 @@ struct ReadBuffer {
 extension [UInt8] {
     /// The first `count` bytes, in one allocation and one copy.
     init(copying bytes: UnsafeRawBufferPointer, _ count: Int) {
-        self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
-            UnsafeMutableRawBufferPointer(buffer).copyMemory(
-                from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
-            initialized = count
-        }
+        self.init(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
     }
 }
 

@@ -124,18 +124,22 @@ struct WriteQueue {
         count -= bytes
         frontOffset += bytes
         guard frontOffset >= front.bytes.count else { return }
+        if rest.isEmpty { return clearFront(&pool) }
         var sent = 0
-        while frontOffset >= front.bytes.count, count > 0 || !front.bytes.isEmpty {
+        while frontOffset >= front.bytes.count, sent < rest.count {
             frontOffset -= front.bytes.count
             if front.isGathered { pool.give(front.bytes) }
-            guard sent < rest.count else {
-                front = Piece(bytes: [], isGathered: false)
-                break
-            }
             front = rest[sent]
             rest[sent].bytes = []
             sent += 1
         }
-        if sent > 0 { rest.removeFirst(sent) }
+        rest.removeFirst(sent)
+        if count == 0 { clearFront(&pool) }
+    }
+
+    private mutating func clearFront(_ pool: inout BufferPool) {
+        if front.isGathered { pool.give(front.bytes) }
+        front = Piece(bytes: [], isGathered: false)
+        frontOffset = 0
     }
 }
