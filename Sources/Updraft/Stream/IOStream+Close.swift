@@ -109,6 +109,7 @@ extension IOStream {
         if abort { transport.abort() } else { transport.close() }
         loop.openStreams -= 1
         writeQueue.removeAll(&loop.buffers)
+        lowUnsentRequest = nil
         let senders = sendWaiters
         let callbacks = closeCallbacks
         let consumer = consumer

@@ -35,6 +35,7 @@ public final class IOStream {
     @exclusivity(unchecked) var writtenTotal: UInt64 = 0
     @exclusivity(unchecked) var sendWaiters: [SendWaiter] = []
     @exclusivity(unchecked) var isInFlushQueue = false
+    @exclusivity(unchecked) var lowUnsentRequest: LowUnsentRequest?
 
     var closeCallbacks: [() -> Void] = []
     var closeTimer: Timeout?
@@ -67,6 +68,11 @@ public final class IOStream {
         /// Wake when so many bytes in all have been sent.
         let target: UInt64
         let waiter: Waiter
+    }
+
+    struct LowUnsentRequest {
+        let bytes: Int
+        let callback: () -> Void
     }
 
     /// Makes a stream over a transport and starts to watch it.
@@ -140,12 +146,13 @@ extension IOStream: ReadinessSink {
 
     /// A reset drops what was received and not read, so there is nothing left to wait for.
     private func noticeFailure() {
-        guard let error = transport.takePendingError() else { return }
-        if readWaiter.isWaiting || consumer != nil {
-            // The reader meets the error itself, after the bytes that came before it.
+        if readWaiter.isWaiting || (consumer != nil && !isConsumerPaused) {
+            // The reader meets the error itself, after the bytes that came before it. Taking the
+            // error here would clear it, and the reader would see an orderly end.
             readiness.insert(.read)
             return
         }
+        guard let error = transport.takePendingError() else { return }
         finish(StreamError(.closed, "The connection failed.", cause: error))
     }
 }

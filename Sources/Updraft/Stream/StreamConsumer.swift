@@ -34,11 +34,19 @@ extension IOStream {
         loop.addCallback { [weak self] in self?.pumpConsumer() }
     }
 
+    /// Gives the parser what the kernel has already, although no event has told of it yet.
+    package func consumeNow() {
+        loop.checkThread("IOStream")
+        readiness.insert(.read)
+        pumpConsumer()
+    }
+
     /// Bytes that the parser has left for later.
     package var unparsedBytes: Int { readBuffer.count }
 
     func pumpConsumer() {
-        guard case .open = phase else { return }
+        // Events go on to come while paused; they must not bring the parser anything.
+        guard case .open = phase, !isConsumerPaused else { return }
         // What was left behind while paused is complete messages: they are looked at first.
         if !readBuffer.isEmpty, !offerBuffer() { return }
         while consumer != nil, !isConsumerPaused {
