@@ -3,14 +3,6 @@
 
 internal import Logging
 
-/// The scopes of the tasks that a loop has started and that have not ended.
-struct TaskRegistry {
-    private(set) var running: [ObjectIdentifier: TaskScope] = [:]
-
-    mutating func add(_ scope: TaskScope) { running[ObjectIdentifier(scope)] = scope }
-    mutating func remove(_ scope: TaskScope) { running[ObjectIdentifier(scope)] = nil }
-}
-
 /// What a task of the library does. A class and no closure: every closure on the way from a task
 /// to a connection's read would be one more frame in the memory of an idle connection.
 protocol TaskBody: AnyObject, SendableMetatype {
@@ -36,16 +28,16 @@ extension IOLoop {
         _ body: nonisolated(nonsending) @escaping () async throws -> Void
     ) -> Task<Void, Never> {
         checkThread("IOLoop.spawn")
-        let scope = TaskScope(loop: self, parent: nil)
+        let scope = TaskScope(executor)
         let executor = executor
         nonisolated(unsafe) let loop = self
         nonisolated(unsafe) let body = body
-        tasks.add(scope)
+        began(scope, below: rootScope)
         return scope.bound {
             Task(name: name, executorPreference: executor) {
                 scope.begin()
                 await loop.runCancellable(name, scope, body)
-                scope.finish()
+                loop.ended(scope)
                 withExtendedLifetime(executor) {}
             }
         }
@@ -81,35 +73,49 @@ extension IOLoop {
     /// The scope is bound before the task is made instead of around its body, and the task is one
     /// that may throw (it never does), because each of these would cost two frames more.
     @inline(__always)
-    func start(_ body: some TaskBody, _ scope: TaskScope) {
+    func start(_ body: some TaskBody, below parent: TaskScope) -> TaskScope {
+        let scope = TaskScope(executor, about: body)
         let executor = executor
+        nonisolated(unsafe) let loop = self
         nonisolated(unsafe) let body = body
-        tasks.add(scope)
+        began(scope, below: parent)
         scope.bound {
             _ = Task<Void, any Error>(executorPreference: executor) {
                 scope.begin()
                 await body.run()
-                scope.finish()
+                loop.ended(scope)
                 // A task's executor preference does not keep the executor alive.
                 withExtendedLifetime(executor) {}
             }
         }
+        return scope
     }
 
     /// The same for a closure.
+    @discardableResult
     func start(
-        _ scope: TaskScope, _ body: nonisolated(nonsending) @escaping () async -> Void
-    ) {
-        start(ClosureBody(body), scope)
+        below parent: TaskScope, _ body: nonisolated(nonsending) @escaping () async -> Void
+    ) -> TaskScope {
+        start(ClosureBody(body), below: parent)
+    }
+
+    private func began(_ scope: TaskScope, below parent: TaskScope) {
+        scope.attach(to: parent)
+        taskCount += 1
+    }
+
+    private func ended(_ scope: TaskScope) {
+        scope.finish()
+        taskCount -= 1
     }
 
     /// Cancels what runs and gives it the turns it needs to end. A task that waits for something
     /// that is not the loop's is left alone once nothing else moves.
     func endTasks() {
-        guard !tasks.running.isEmpty, state == .stopped else { return }
-        for scope in tasks.running.values { scope.cancel() }
+        guard taskCount > 0, state == .stopped else { return }
+        rootScope.cancel()
         do {
-            while !tasks.running.isEmpty, try runIdleTurn() {}
+            while taskCount > 0, try runIdleTurn() {}
         } catch {
             logger.error("While ending tasks: \(error)")
         }
@@ -158,8 +164,7 @@ extension IOLoop {
     ) throws -> R {
         checkThread("IOLoop.runSync")
         let outcome = Outcome<R>()
-        let scope = TaskScope(loop: self, parent: nil)
-        start(scope) { [unowned self] in
+        let scope = start(below: rootScope) { [unowned self] in
             await outcome.run(body)
             stop()
         }

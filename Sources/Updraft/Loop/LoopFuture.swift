@@ -6,13 +6,13 @@ public final class LoopFuture<Value> {
     private let loop: IOLoop
     private let outcome = Outcome<Value>()
     private var waiters: [Waiter] = []
-    private let scope: TaskScope
+    private var scope: TaskScope?
 
     init(loop: IOLoop, _ body: nonisolated(nonsending) @escaping () async throws -> Value) {
         self.loop = loop
-        scope = TaskScope(loop: loop, parent: nil)
-        loop.start(scope) { [self] in
+        scope = loop.start(below: loop.rootScope) { [self] in
             await outcome.run(body)
+            scope = nil
             let waiters = waiters
             self.waiters = []
             for waiter in waiters { waiter.fire() }
@@ -37,7 +37,7 @@ public final class LoopFuture<Value> {
     public var isDone: Bool { outcome.result != nil }
 
     /// Cancels the work.
-    public func cancel() { scope.cancel() }
+    public func cancel() { scope?.cancel() }
 }
 
 extension IOLoop {

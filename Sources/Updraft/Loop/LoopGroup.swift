@@ -4,66 +4,64 @@
 /// added from a callback.
 public final class LoopGroup {
     private let loop: IOLoop
-    private let scope: TaskScope?
+    private let node: TaskScope
     private let allEnded: Waiter
-    private var children: [ObjectIdentifier: TaskScope] = [:]
     private var firstError: (any Error)?
-    private var isCancelled = false
-
-    init(loop: IOLoop, scope: TaskScope?) {
-        self.loop = loop
-        self.scope = scope
-        allEnded = Waiter(loop: loop)
-    }
 
     /// Children that have not ended.
-    public var count: Int { children.count }
+    public private(set) var count = 0
+
+    /// A group whose children's waits end with those of `scope`.
+    init(loop: IOLoop, below scope: TaskScope?) {
+        self.loop = loop
+        node = TaskScope(loop.executor)
+        allEnded = Waiter(loop: loop)
+        node.attach(to: scope ?? loop.rootScope)
+    }
+
+    deinit {
+        node.detach()
+    }
 
     /// Starts a child. If it throws, the other children are cancelled and `group` throws the error.
-    ///
     public func spawn(
         _ body: nonisolated(nonsending) @escaping () async throws -> Void
     ) {
-        let scope = TaskScope(loop: loop, parent: scope)
-        loop.start(scope) { [self] in
+        count += 1
+        loop.start(below: node) { [self] in
             do {
                 try await body()
             } catch {
                 fail(error)
             }
-            ended(scope)
+            childEnded()
         }
-        began(scope)
     }
 
-    /// Starts a child that handles its own errors and says itself, with `ended`, that it has.
+    /// Starts a child that handles its own errors and calls `childEnded` itself, last.
     @inline(__always)
-    func start<Body: TaskBody>(_ makeBody: (TaskScope) -> Body) {
-        let scope = TaskScope(loop: loop, parent: scope)
-        loop.start(makeBody(scope), scope)
-        began(scope)
+    func start(_ body: some TaskBody) {
+        count += 1
+        _ = loop.start(body, below: node)
     }
 
-    func ended(_ scope: TaskScope) {
-        children[ObjectIdentifier(scope)] = nil
-        if children.isEmpty { allEnded.fire() }
+    func childEnded() {
+        count -= 1
+        if count == 0 { allEnded.fire() }
     }
 
-    private func began(_ scope: TaskScope) {
-        children[ObjectIdentifier(scope)] = scope
-        if isCancelled { scope.cancel() }
-    }
+    /// What the children are about.
+    var subjects: [AnyObject] { node.children.compactMap(\.subject) }
 
     /// Cancels every child, also those that are yet to be added.
     public func cancelAll() {
-        isCancelled = true
-        for scope in children.values { scope.cancel() }
+        node.cancel()
     }
 
     /// Waits until the last child has ended, however long a child takes to notice that it was
     /// cancelled.
     nonisolated(nonsending) func join() async {
-        while !children.isEmpty {
+        while count > 0 {
             do {
                 try await allEnded.wait()
             } catch {
@@ -76,7 +74,7 @@ public final class LoopGroup {
 
     /// Waits until the last child has ended, but no longer than the calling task may wait.
     nonisolated(nonsending) func joinOrThrow() async throws {
-        while !children.isEmpty { try await allEnded.wait() }
+        while count > 0 { try await allEnded.wait() }
     }
 
     func rethrow() throws {
@@ -84,7 +82,7 @@ public final class LoopGroup {
     }
 
     private nonisolated(nonsending) func joinUncancellably() async {
-        while !children.isEmpty { await allEnded.waitUncancellably() }
+        while count > 0 { await allEnded.waitUncancellably() }
     }
 
     private func fail(_ error: any Error) {
@@ -110,7 +108,7 @@ extension IOLoop {
         _ body: nonisolated(nonsending) (LoopGroup) async throws -> R
     ) async throws -> R {
         checkThread("IOLoop.group")
-        let group = LoopGroup(loop: self, scope: TaskScope.current)
+        let group = LoopGroup(loop: self, below: TaskScope.current)
         do {
             let result = try await body(group)
             await group.join()

@@ -4,36 +4,30 @@ internal import Logging
 final class ConnectionSet {
     private let loop: IOLoop
     private var tasks: LoopGroup
-    private var open: [ObjectIdentifier: Connection] = [:]
     fileprivate var logger = Logger(label: "updraft.general")
 
     /// Called when a connection ends.
     var onRoom: () -> Void = {}
 
-    var count: Int { open.count }
+    var count: Int { tasks.count }
 
     init(loop: IOLoop) {
         self.loop = loop
-        tasks = LoopGroup(loop: loop, scope: nil)
+        tasks = LoopGroup(loop: loop, below: nil)
     }
 
     /// Connections from now on end their waits with `scope`.
     func begin(scope: TaskScope?, logger: Logger) {
-        tasks = LoopGroup(loop: loop, scope: scope)
+        tasks = LoopGroup(loop: loop, below: scope)
         self.logger = logger
     }
 
     func start(_ stream: IOStream, _ handler: @escaping StreamHandler) {
-        tasks.start { scope in
-            let connection = Connection(stream, handler, self, scope)
-            open[ObjectIdentifier(connection)] = connection
-            return connection
-        }
+        tasks.start(Connection(stream, handler, self))
     }
 
-    fileprivate func ended(_ connection: Connection) {
-        open[ObjectIdentifier(connection)] = nil
-        tasks.ended(connection.scope)
+    fileprivate func connectionEnded() {
+        tasks.childEnded()
         onRoom()
     }
 
@@ -50,12 +44,14 @@ final class ConnectionSet {
 
     /// Ends what is idle, waits for the rest, cuts what is left at the deadline.
     nonisolated(nonsending) func drain(_ limit: Duration) async -> Int {
-        for connection in open.values { connection.stream.endInputWhenIdle() }
+        for case let connection as Connection in tasks.subjects {
+            connection.stream.endInputWhenIdle()
+        }
         let tasks = tasks
         do {
             try await withTimeout(limit) { try await tasks.joinOrThrow() }
         } catch {
-            let left = open.count
+            let left = count
             await cut()
             return left
         }
@@ -66,18 +62,15 @@ final class ConnectionSet {
 /// One connection's task: the handler, then the closing.
 private final class Connection: TaskBody {
     let stream: IOStream
-    let scope: TaskScope
     private let handler: StreamHandler
     private let set: ConnectionSet
 
     init(
-        _ stream: IOStream, _ handler: @escaping StreamHandler, _ set: ConnectionSet,
-        _ scope: TaskScope
+        _ stream: IOStream, _ handler: @escaping StreamHandler, _ set: ConnectionSet
     ) {
         self.stream = stream
         self.handler = handler
         self.set = set
-        self.scope = scope
     }
 
     nonisolated(nonsending) func run() async {
@@ -87,7 +80,7 @@ private final class Connection: TaskBody {
             report(error)
         }
         await end()
-        set.ended(self)
+        set.connectionEnded()
     }
 
     /// Closes the stream and waits until it is, so that a drain waits for the last bytes too.
