@@ -81,7 +81,7 @@ extension IOLoop {
     /// Cancels what runs and gives it the turns it needs to end. A task that waits for something
     /// that is not the loop's is left alone once nothing else moves.
     func endTasks() {
-        guard !tasks.running.isEmpty, state == .stopped else { return }
+        guard !tasks.running.isEmpty, !isInTurns else { return }
         for task in tasks.running.values { task.cancel() }
         do {
             while !tasks.running.isEmpty, try runIdleTurn() {}
@@ -135,8 +135,10 @@ extension IOLoop {
         let outcome = Outcome<R>()
         let task = start(name: "runSync", parent: nil) { [unowned self] in
             await outcome.run(body)
-            stop()
+            // One that timed out may end in a later run of the loop, which is not its to stop.
+            if outcome.isAwaited { stop() }
         }
+        defer { outcome.isAwaited = false }
         var expiry: Timeout?
         if let timeout {
             expiry = callLater(timeout) { [unowned self] in
@@ -158,6 +160,8 @@ extension IOLoop {
 
 /// Where a task leaves its result.
 final class Outcome<R> {
+    /// Whether whoever started the task still waits for its end.
+    var isAwaited = true
     private(set) var result: Result<R, any Error>?
 
     nonisolated(nonsending) func run(
