@@ -8,7 +8,8 @@ import UpdraftTesting
         try await withVirtualLoop { loop in
             let start = loop.now
             var late: [Duration] = []
-            for delay in [Duration.nanoseconds(1), .microseconds(7), .seconds(3), .seconds(86_400)] {
+            for delay in [Duration.nanoseconds(1), .microseconds(7), .seconds(3), .seconds(86_400)]
+            {
                 loop.callLater(delay) { late.append(start.duration(to: loop.now) - delay) }
             }
             try await loop.sleep(for: .seconds(90_000))
