@@ -5,7 +5,7 @@
 public final class LoopGroup {
     private let loop: IOLoop
     private let scope: TaskScope?
-    private let allEnded: Waiter
+    private var joiners: [Waiter] = []
     private var children: [UInt64: Task<Void, Never>] = [:]
     private var lastKey: UInt64 = 0
     private var firstError: (any Error)?
@@ -16,7 +16,6 @@ public final class LoopGroup {
         self.loop = loop
         self.scope = scope
         self.endsOnError = endsOnError
-        allEnded = Waiter(loop: loop)
     }
 
     /// Children that have not ended.
@@ -37,7 +36,7 @@ public final class LoopGroup {
                 if endsOnError { fail(error) }
             }
             children[key] = nil
-            if children.isEmpty { allEnded.fire() }
+            if children.isEmpty { allEnded() }
         }
         children[key] = task
         if isCancelled { task.cancel() }
@@ -54,7 +53,7 @@ public final class LoopGroup {
     nonisolated(nonsending) func join() async {
         while !children.isEmpty {
             do {
-                try await allEnded.wait()
+                try await newJoiner().wait()
             } catch {
                 if firstError == nil { firstError = error }
                 cancelAll()
@@ -65,7 +64,7 @@ public final class LoopGroup {
 
     /// Waits until the last child has ended, but no longer than the calling task may wait.
     nonisolated(nonsending) func joinOrThrow() async throws {
-        while !children.isEmpty { try await allEnded.wait() }
+        while !children.isEmpty { try await newJoiner().wait() }
     }
 
     func rethrow() throws {
@@ -73,7 +72,20 @@ public final class LoopGroup {
     }
 
     private nonisolated(nonsending) func joinUncancellably() async {
-        while !children.isEmpty { await allEnded.waitUncancellably() }
+        while !children.isEmpty { await newJoiner().waitUncancellably() }
+    }
+
+    /// Several tasks may wait for the end: a server's own task and the one that drains it.
+    private func newJoiner() -> Waiter {
+        let joiner = Waiter(loop: loop)
+        joiners.append(joiner)
+        return joiner
+    }
+
+    private func allEnded() {
+        let joiners = joiners
+        self.joiners = []
+        for joiner in joiners { joiner.fire() }
     }
 
     private func fail(_ error: any Error) {
