@@ -15,8 +15,9 @@ public final class IOStream {
     public let loop: IOLoop
 
     /// Bounds on the stream's buffers.
-    public let options: StreamOptions
+    public var options: StreamOptions { sharedOptions.value }
 
+    private let sharedOptions: SharedStreamOptions
     package let transport: any Transport
     @exclusivity(unchecked) var phase = Phase.open
     @exclusivity(unchecked) var input = Input.open
@@ -38,9 +39,8 @@ public final class IOStream {
     @exclusivity(unchecked) var lowUnsentRequest: LowUnsentRequest?
 
     var closeCallbacks: [() -> Void] = []
-    var closeTimer: Timeout?
+    var closing: Closing?
     @exclusivity(unchecked) var isDraining = false
-    var lingerTime: Duration?
 
     enum Phase {
         case open
@@ -70,20 +70,44 @@ public final class IOStream {
         let waiter: Waiter
     }
 
-    struct LowUnsentRequest {
+    /// A class, like the two below it: what few streams have is a pointer in all of them.
+    final class LowUnsentRequest {
         let bytes: Int
         let callback: () -> Void
+
+        init(bytes: Int, callback: @escaping () -> Void) {
+            self.bytes = bytes
+            self.callback = callback
+        }
+    }
+
+    /// What a stream that is being closed knows.
+    final class Closing {
+        /// How long to read and drop what the peer still sends.
+        let lingerTime: Duration?
+        var timer: Timeout?
+
+        init(lingerTime: Duration?) {
+            self.lingerTime = lingerTime
+        }
     }
 
     /// Makes a stream over a transport and starts to watch it.
     ///
     /// - Throws: `SystemError` if the transport's descriptor can't be watched.
-    public init(
+    public convenience init(
         _ transport: any Transport, loop: IOLoop, options: StreamOptions = StreamOptions()
+    ) throws {
+        try self.init(transport, loop: loop, sharing: SharedStreamOptions(options))
+    }
+
+    /// For servers, whose streams share their options.
+    init(
+        _ transport: any Transport, loop: IOLoop, sharing options: SharedStreamOptions
     ) throws {
         self.loop = loop
         self.transport = transport
-        self.options = options
+        sharedOptions = options
         readWaiter = Waiter(loop: loop)
         loop.checkThread("IOStream")
         if let descriptor = transport.descriptor {

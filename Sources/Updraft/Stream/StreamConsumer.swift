@@ -1,5 +1,5 @@
 /// A protocol's parser that takes a stream's bytes in callbacks, without a task.
-package struct StreamConsumer {
+package final class StreamConsumer {
     /// Looks at the bytes received so far and returns how many it is done with. The rest comes
     /// again, with more behind it. The bytes are valid during the call only.
     package let onBytes: (UnsafeRawBufferPointer) throws -> Int
@@ -8,6 +8,14 @@ package struct StreamConsumer {
     /// stream is still open for writing), with the reason when the stream is closed, or with what
     /// `onBytes` threw.
     package let onEnd: (any Error) -> Void
+
+    init(
+        onBytes: @escaping (UnsafeRawBufferPointer) throws -> Int,
+        onEnd: @escaping (any Error) -> Void
+    ) {
+        self.onBytes = onBytes
+        self.onEnd = onEnd
+    }
 }
 
 extension IOStream {
