@@ -47,7 +47,9 @@ public final class IOLoop {
     var keptSinks: [ObjectIdentifier: any ReadinessSink] = [:]
     var guests = GuestWaits()
     var signals: SignalWatch?
-    var tasks = TaskRegistry()
+    let rootScope: TaskScope
+    /// Tasks that the loop has started and that have not ended.
+    public internal(set) var taskCount = 0
     @exclusivity(unchecked) var buffers: BufferPool
     @exclusivity(unchecked) var flushQueue: [any Flushable] = []
     package internal(set) var openStreams = 0
@@ -86,6 +88,7 @@ public final class IOLoop {
         self.poller = try poller ?? EpollPoller()
         self.clock = clock ?? MonotonicClock()
         executor = try LoopExecutor()
+        rootScope = TaskScope(executor)
         startedAt = self.clock.now()
         events = .allocate(capacity: TurnLimits.eventsPerPoll)
         buffers = BufferPool()
