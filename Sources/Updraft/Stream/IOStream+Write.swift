@@ -127,7 +127,7 @@ extension IOStream {
         try await waiter.wait()
     }
 
-    private var sentTotal: UInt64 { writtenTotal - UInt64(writeQueue.count) }
+    private var sentTotal: UInt64 { writtenTotal - droppedTotal - UInt64(writeQueue.count) }
 
     /// Sends as much as the transport takes now.
     func sendPending() {
@@ -138,7 +138,7 @@ extension IOStream {
                 if !isAllSent { drained(.write) }
             }
         } catch {
-            return finish(StreamError(.closed, "The connection failed.", cause: error))
+            return fail(error)
         }
         if writeQueue.isEmpty { allSent() }
         answerLowUnsentRequest()
