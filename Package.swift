@@ -92,7 +92,10 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "LeaderboardTests",
-            dependencies: ["LeaderboardCore", "Updraft", "UpdraftTesting"],
+            dependencies: [
+                "LeaderboardCore", "Updraft", "UpdraftTesting",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "UpdraftCommandTests", dependencies: ["UpdraftCommandCore", "MessagePack"],

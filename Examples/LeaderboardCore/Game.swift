@@ -29,7 +29,7 @@ public final class Game {
     private let startedAt: LoopInstant
     private var calls = 0
     private let roster = PlayerRoster()
-    private let overtakenCalls: OvertakenCalls
+    let overtakenCalls: OvertakenCalls
 
     /// Starts a game on the scores of a store.
     ///

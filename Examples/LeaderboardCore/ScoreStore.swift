@@ -57,7 +57,7 @@ public final class ScoreStore {
 
     private enum Compaction {
         case idle
-        case running
+        case running(LoopFuture<Void>)
         case failed(retry: LoopInstant)
     }
 
@@ -146,10 +146,11 @@ public final class ScoreStore {
     public nonisolated(nonsending) func close() async throws {
         guard !isClosed else { return }
         isClosed = true
+        defer { pool.close() }
         // Who waits for these has been told how they ended.
         _ = try? await last?.end?.value
+        if case .running(let end) = compaction { try await end.value }
         let log = log
-        defer { pool.close() }
         try await loop.runInExecutor(pool) { try log.close() }
     }
 
@@ -209,17 +210,18 @@ public final class ScoreStore {
         switch compaction {
         case .running: return
         case .failed(let retry) where loop.now < retry: return
-        case .failed, .idle: compaction = .running
+        case .failed, .idle: compaction = .running(loop.async { [self] in await compact() })
         }
-        loop.spawn(name: "compaction") { [self] in
-            let log = log
-            do {
-                try await loop.runInExecutor(pool) { try log.compact() }
-                compaction = .idle
-            } catch {
-                compaction = .failed(retry: loop.now.advanced(by: limits.compactionPause))
-                logger.warning("the score log was not compacted: \(error)")
-            }
+    }
+
+    private nonisolated(nonsending) func compact() async {
+        let log = log
+        do {
+            try await loop.runInExecutor(pool) { try log.compact() }
+            compaction = .idle
+        } catch {
+            compaction = .failed(retry: loop.now.advanced(by: limits.compactionPause))
+            logger.warning("the score log was not compacted: \(error)")
         }
     }
 }
