@@ -3,18 +3,10 @@
 
 internal import Logging
 
-/// Tasks that a loop has started and that have not ended.
-struct TaskRegistry {
-    private(set) var running: [UInt64: Task<Void, Never>] = [:]
-    private var last: UInt64 = 0
-
-    mutating func newKey() -> UInt64 {
-        last += 1
-        return last
-    }
-
-    mutating func add(_ task: Task<Void, Never>, _ key: UInt64) { running[key] = task }
-    mutating func remove(_ key: UInt64) { running[key] = nil }
+/// What a task of the library does. A class and no closure: every closure on the way from a task
+/// to a connection's read would be one more frame in the memory of an idle connection.
+protocol TaskBody: AnyObject, SendableMetatype {
+    nonisolated(nonsending) func run() async
 }
 
 extension IOLoop {
@@ -29,62 +21,101 @@ extension IOLoop {
     /// ```
     ///
     /// - Parameter name: Shown by debuggers and in log lines.
-    /// - Returns: The task, to cancel it or to wait for its end.
+    /// - Returns: The task, to cancel it (from any thread) or to wait for its end.
     @discardableResult
     public func spawn(
         name: String? = nil,
         _ body: nonisolated(nonsending) @escaping () async throws -> Void
     ) -> Task<Void, Never> {
         checkThread("IOLoop.spawn")
-        return start(name: name, parent: nil) { [unowned self] in
-            do {
-                try await body()
-            } catch is CancellationError {
-                // Ended on request.
-            } catch {
-                onUnhandledError(error, name.map { "Task '\($0)'" } ?? "A task")
+        let scope = TaskScope(executor)
+        let executor = executor
+        nonisolated(unsafe) let loop = self
+        nonisolated(unsafe) let body = body
+        began(scope, below: rootScope)
+        return scope.bound {
+            Task(name: name, executorPreference: executor) {
+                scope.begin()
+                await loop.runCancellable(name, scope, body)
+                loop.ended(scope)
+                withExtendedLifetime(executor) {}
             }
         }
     }
 
-    /// Starts a task whose scope (what ends its waits) hangs below `parent`.
-    func start(
-        name: String?, parent: TaskScope?,
-        _ body: nonisolated(nonsending) @escaping () async -> Void
-    ) -> Task<Void, Never> {
-        let key = tasks.newKey()
+    /// The holder of a plain `Task` can cancel it without our knowing; the handler tells the scope.
+    private nonisolated(nonsending) func runCancellable(
+        _ name: String?, _ scope: TaskScope,
+        _ body: nonisolated(nonsending) () async throws -> Void
+    ) async {
+        let executor = executor
+        do {
+            try await withTaskCancellationHandler {
+                try await body()
+            } onCancel: {
+                executor.postCallback { _ in scope.end(CancellationError()) }
+            }
+        } catch is CancellationError {
+            // Ended on request.
+        } catch {
+            reportFailure(error, of: name)
+        }
+    }
+
+    /// Apart, because what the text is built with would be part of every task's frame.
+    @inline(never)
+    private func reportFailure(_ error: any Error, of name: String?) {
+        onUnhandledError(error, name.map { "Task '\($0)'" } ?? "A task")
+    }
+
+    /// Starts a task that nobody outside holds: only its scope ends it.
+    ///
+    /// The scope is bound before the task is made instead of around its body, and the task is one
+    /// that may throw (it never does), because each of these would cost two frames more.
+    @inline(__always)
+    func start(_ body: some TaskBody, below parent: TaskScope) -> TaskScope {
+        let scope = TaskScope(executor, about: body)
         let executor = executor
         nonisolated(unsafe) let loop = self
         nonisolated(unsafe) let body = body
-        let task = Task(name: name, executorPreference: executor) {
-            await loop.runScoped(parent: parent, body)
-            loop.tasks.remove(key)
-            // A task's executor preference does not keep the executor alive.
-            withExtendedLifetime(executor) {}
+        began(scope, below: parent)
+        scope.bound {
+            _ = Task<Void, any Error>(executorPreference: executor) {
+                scope.begin()
+                await body.run()
+                loop.ended(scope)
+                // A task's executor preference does not keep the executor alive.
+                withExtendedLifetime(executor) {}
+            }
         }
-        tasks.add(task, key)
-        return task
+        return scope
     }
 
-    private nonisolated(nonsending) func runScoped(
-        parent: TaskScope?, _ body: nonisolated(nonsending) () async -> Void
-    ) async {
-        let scope = TaskScope(loop: self, parent: parent)
-        let executor = executor
-        await withTaskCancellationHandler {
-            await scope.run(body)
-        } onCancel: {
-            executor.postCallback { _ in scope.end(CancellationError()) }
-        }
+    /// The same for a closure.
+    @discardableResult
+    func start(
+        below parent: TaskScope, _ body: nonisolated(nonsending) @escaping () async -> Void
+    ) -> TaskScope {
+        start(ClosureBody(body), below: parent)
+    }
+
+    private func began(_ scope: TaskScope, below parent: TaskScope) {
+        scope.attach(to: parent)
+        taskCount += 1
+    }
+
+    private func ended(_ scope: TaskScope) {
+        scope.finish()
+        taskCount -= 1
     }
 
     /// Cancels what runs and gives it the turns it needs to end. A task that waits for something
     /// that is not the loop's is left alone once nothing else moves.
     func endTasks() {
-        guard !tasks.running.isEmpty, state == .stopped else { return }
-        for task in tasks.running.values { task.cancel() }
+        guard taskCount > 0, state == .stopped else { return }
+        rootScope.cancel()
         do {
-            while !tasks.running.isEmpty, try runIdleTurn() {}
+            while taskCount > 0, try runIdleTurn() {}
         } catch {
             logger.error("While ending tasks: \(error)")
         }
@@ -133,14 +164,14 @@ extension IOLoop {
     ) throws -> R {
         checkThread("IOLoop.runSync")
         let outcome = Outcome<R>()
-        let task = start(name: "runSync", parent: nil) { [unowned self] in
+        let scope = start(below: rootScope) { [unowned self] in
             await outcome.run(body)
             stop()
         }
         var expiry: Timeout?
         if let timeout {
             expiry = callLater(timeout) { [unowned self] in
-                task.cancel()
+                scope.cancel()
                 stop()
             }
         }
@@ -153,6 +184,18 @@ extension IOLoop {
 
     private func isExpired(_ timeout: Timeout?) -> Bool {
         timeout.map { !timers.isPending($0) } ?? false
+    }
+}
+
+private final class ClosureBody: TaskBody {
+    private let body: nonisolated(nonsending) () async -> Void
+
+    init(_ body: nonisolated(nonsending) @escaping () async -> Void) {
+        self.body = body
+    }
+
+    nonisolated(nonsending) func run() async {
+        await body()
     }
 }
 

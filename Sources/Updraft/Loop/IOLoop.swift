@@ -45,7 +45,9 @@ public final class IOLoop {
     @exclusivity(unchecked) var table = DescriptorTable()
     var guests = GuestWaits()
     var signals: SignalWatch?
-    var tasks = TaskRegistry()
+    let rootScope: TaskScope
+    /// Tasks that the loop has started and that have not ended.
+    public internal(set) var taskCount = 0
     @exclusivity(unchecked) var buffers: BufferPool
     @exclusivity(unchecked) var flushQueue: [any Flushable] = []
     package internal(set) var openStreams = 0
@@ -84,6 +86,7 @@ public final class IOLoop {
         self.poller = try poller ?? EpollPoller()
         self.clock = clock ?? MonotonicClock()
         executor = try LoopExecutor()
+        rootScope = TaskScope(executor)
         startedAt = self.clock.now()
         events = .allocate(capacity: TurnLimits.eventsPerPoll)
         buffers = BufferPool()

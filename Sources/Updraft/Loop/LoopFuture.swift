@@ -6,13 +6,13 @@ public final class LoopFuture<Value> {
     private let loop: IOLoop
     private let outcome = Outcome<Value>()
     private var waiters: [Waiter] = []
-    private var task: Task<Void, Never>?
+    private var scope: TaskScope?
 
     init(loop: IOLoop, _ body: nonisolated(nonsending) @escaping () async throws -> Value) {
         self.loop = loop
-        task = loop.start(name: nil, parent: nil) { [self] in
+        scope = loop.start(below: loop.rootScope) { [self] in
             await outcome.run(body)
-            task = nil
+            scope = nil
             let waiters = waiters
             self.waiters = []
             for waiter in waiters { waiter.fire() }
@@ -37,7 +37,7 @@ public final class LoopFuture<Value> {
     public var isDone: Bool { outcome.result != nil }
 
     /// Cancels the work.
-    public func cancel() { task?.cancel() }
+    public func cancel() { scope?.cancel() }
 }
 
 extension IOLoop {

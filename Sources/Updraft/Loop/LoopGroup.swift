@@ -4,55 +4,64 @@
 /// added from a callback.
 public final class LoopGroup {
     private let loop: IOLoop
-    private let scope: TaskScope?
+    private let node: TaskScope
     private let allEnded: Waiter
-    private var children: [UInt64: Task<Void, Never>] = [:]
-    private var lastKey: UInt64 = 0
     private var firstError: (any Error)?
-    private let endsOnError: Bool
-    private var isCancelled = false
-
-    init(loop: IOLoop, scope: TaskScope?, endsOnError: Bool) {
-        self.loop = loop
-        self.scope = scope
-        self.endsOnError = endsOnError
-        allEnded = Waiter(loop: loop)
-    }
 
     /// Children that have not ended.
-    public var count: Int { children.count }
+    public private(set) var count = 0
+
+    /// A group whose children's waits end with those of `scope`.
+    init(loop: IOLoop, below scope: TaskScope?) {
+        self.loop = loop
+        node = TaskScope(loop.executor)
+        allEnded = Waiter(loop: loop)
+        node.attach(to: scope ?? loop.rootScope)
+    }
+
+    deinit {
+        node.detach()
+    }
 
     /// Starts a child. If it throws, the other children are cancelled and `group` throws the error.
-    ///
-    /// - Parameter name: Shown by debuggers and in log lines.
     public func spawn(
-        name: String? = nil, _ body: nonisolated(nonsending) @escaping () async throws -> Void
+        _ body: nonisolated(nonsending) @escaping () async throws -> Void
     ) {
-        lastKey += 1
-        let key = lastKey
-        let task = loop.start(name: name, parent: scope) { [self] in
+        count += 1
+        loop.start(below: node) { [self] in
             do {
                 try await body()
             } catch {
-                if endsOnError { fail(error) }
+                fail(error)
             }
-            children[key] = nil
-            if children.isEmpty { allEnded.fire() }
+            childEnded()
         }
-        children[key] = task
-        if isCancelled { task.cancel() }
     }
+
+    /// Starts a child that handles its own errors and calls `childEnded` itself, last.
+    @inline(__always)
+    func start(_ body: some TaskBody) {
+        count += 1
+        _ = loop.start(body, below: node)
+    }
+
+    func childEnded() {
+        count -= 1
+        if count == 0 { allEnded.fire() }
+    }
+
+    /// What the children are about.
+    var subjects: [AnyObject] { node.children.compactMap(\.subject) }
 
     /// Cancels every child, also those that are yet to be added.
     public func cancelAll() {
-        isCancelled = true
-        for task in children.values { task.cancel() }
+        node.cancel()
     }
 
     /// Waits until the last child has ended, however long a child takes to notice that it was
     /// cancelled.
     nonisolated(nonsending) func join() async {
-        while !children.isEmpty {
+        while count > 0 {
             do {
                 try await allEnded.wait()
             } catch {
@@ -65,7 +74,7 @@ public final class LoopGroup {
 
     /// Waits until the last child has ended, but no longer than the calling task may wait.
     nonisolated(nonsending) func joinOrThrow() async throws {
-        while !children.isEmpty { try await allEnded.wait() }
+        while count > 0 { try await allEnded.wait() }
     }
 
     func rethrow() throws {
@@ -73,7 +82,7 @@ public final class LoopGroup {
     }
 
     private nonisolated(nonsending) func joinUncancellably() async {
-        while !children.isEmpty { await allEnded.waitUncancellably() }
+        while count > 0 { await allEnded.waitUncancellably() }
     }
 
     private func fail(_ error: any Error) {
@@ -99,7 +108,7 @@ extension IOLoop {
         _ body: nonisolated(nonsending) (LoopGroup) async throws -> R
     ) async throws -> R {
         checkThread("IOLoop.group")
-        let group = LoopGroup(loop: self, scope: TaskScope.current, endsOnError: true)
+        let group = LoopGroup(loop: self, below: TaskScope.current)
         do {
             let result = try await body(group)
             await group.join()

@@ -1,19 +1,21 @@
 // Unsafe: `@unchecked Sendable`, so that a scope can be the value of a task-local. It is made, read
 // and changed on its loop's thread only; tasks that inherit it elsewhere find another current loop
-// (or none) in `Waiter.wait` and never touch it. `CurrentTask` looks at the running task's address
-// as a number and never dereferences it.
+// (or none) in `Waiter.wait` and never touch it. `previous` is unowned: a scope is taken out of its
+// list before it goes away. `task` is kept between the begin and the end of the task itself.
+// `CurrentTask` looks at the running task's address as a number and never dereferences it.
 
 internal import CUpdraft
 
 /// What can end the waits of a task from outside: its cancellation, or a `withTimeout`.
 ///
-/// Every task that the library starts has one, made once; every `withTimeout` makes one more
-/// inside it. A wait of the scope's own task costs one store: a task is in one wait at a time.
+/// Every task that the library starts has one, every group too, and every `withTimeout` makes one
+/// more inside. Together they are the tree of what runs on a loop, with `IOLoop.rootScope` on top.
+/// A wait of the scope's own task costs one store: a task is in one wait at a time.
 final class TaskScope: @unchecked Sendable {
     @TaskLocal private static var inherited: TaskScope?
 
-    /// The task that runs the scope's body.
-    let owner: CurrentTask.Identity?
+    /// The task that runs the scope's body; nil before it has begun, and for groups.
+    @exclusivity(unchecked) private(set) var owner: CurrentTask.Identity?
 
     /// Why waits in this scope end at once; nil while they may wait.
     @exclusivity(unchecked) private(set) var verdict: (any Error)?
@@ -21,21 +23,23 @@ final class TaskScope: @unchecked Sendable {
     /// The wait that the owner is in, if it is in one and in no inner scope.
     @exclusivity(unchecked) var ownWait: Waiter?
 
-    /// The owner, to ask it whether it was cancelled; asked by itself only, so while it lives.
-    private let task: UnsafeCurrentTask?
+    /// What the task is about, for those who look for it in the tree.
+    private(set) var subject: AnyObject?
+
+    /// The owner, from its begin to its end.
+    private var task: UnsafeCurrentTask?
     private let executor: LoopExecutor
-    private unowned let loop: IOLoop
-    private let parent: TaskScope?
-    private var children: [TaskScope] = []
+    private var isCancelled = false
     private var guestTickets: Set<UInt64> = []
 
-    /// A scope whose owner is the running task.
-    init(loop: IOLoop, parent: TaskScope?) {
-        self.loop = loop
-        owner = CurrentTask.identity
-        task = withUnsafeCurrentTask { $0 }
-        executor = loop.executor
-        self.parent = parent
+    private var parent: TaskScope?
+    private var firstChild: TaskScope?
+    private var next: TaskScope?
+    private unowned(unsafe) var previous: TaskScope?
+
+    init(_ executor: LoopExecutor, about subject: AnyObject? = nil) {
+        self.executor = executor
+        self.subject = subject
     }
 
     /// Whether the owner was cancelled. For the owner itself.
@@ -47,37 +51,107 @@ final class TaskScope: @unchecked Sendable {
         return scope
     }
 
-    /// Runs `body` with this scope as the current one.
-    nonisolated(nonsending) func run<R>(
-        _ body: nonisolated(nonsending) () async throws -> R
-    ) async rethrows -> R {
-        parent?.children.append(self)
-        if let verdict = parent?.verdict { self.verdict = verdict }
-        defer { parent?.children.removeAll { $0 === self } }
-        return try await TaskScope.$inherited.withValue(self) { try await body() }
+    // MARK: The tree
+
+    /// Hangs the scope below another. What has ended the parent's waits ends this scope's too.
+    func attach(to parent: TaskScope) {
+        self.parent = parent
+        next = parent.firstChild
+        next?.previous = self
+        parent.firstChild = self
+        if let verdict = parent.verdict { self.verdict = verdict }
+        if parent.isCancelled { isCancelled = true }
     }
 
-    /// The same in a task that the library did not start, whose cancellation nobody else reports.
-    nonisolated(nonsending) func runAsGuest<R>(
-        _ body: nonisolated(nonsending) () async throws -> R
+    /// Takes the scope out of the tree.
+    func detach() {
+        guard let parent else { return }
+        if let previous { previous.next = next } else { parent.firstChild = next }
+        next?.previous = previous
+        next = nil
+        previous = nil
+        self.parent = nil
+    }
+
+    /// The scopes right below this one, as they are now.
+    var children: [TaskScope] {
+        var found: [TaskScope] = []
+        var child = firstChild
+        while let scope = child {
+            found.append(scope)
+            child = scope.next
+        }
+        return found
+    }
+
+    // MARK: The owner
+
+    /// Makes something (a task) that inherits this scope as its current one.
+    func bound<R>(_ make: () -> R) -> R {
+        TaskScope.$inherited.withValue(self, operation: make)
+    }
+
+    /// The running task becomes the owner.
+    func begin() {
+        owner = CurrentTask.identity
+        task = withUnsafeCurrentTask { $0 }
+        if isCancelled { task?.cancel() }
+    }
+
+    /// The owner's body has ended.
+    func finish() {
+        task = nil
+        subject = nil
+        detach()
+    }
+
+    /// Runs `body` in the running task with this scope, below `parent`, as the current one.
+    nonisolated(nonsending) func run<R>(
+        below parent: TaskScope?, _ body: nonisolated(nonsending) () async throws -> R
     ) async throws -> R {
+        begin()
+        if let parent { attach(to: parent) }
+        defer { finish() }
+        if let parent, parent.owner == owner { return try await runBound(body) }
+        // A task that the library did not start: nobody else reports its cancellation.
         let executor = executor
         return try await withTaskCancellationHandler {
-            try await run(body)
+            try await runBound(body)
         } onCancel: {
             executor.postCallback { _ in self.end(CancellationError()) }
         }
     }
 
+    private nonisolated(nonsending) func runBound<R>(
+        _ body: nonisolated(nonsending) () async throws -> R
+    ) async throws -> R {
+        try await TaskScope.$inherited.withValue(self) { try await body() }
+    }
+
+    // MARK: The end
+
+    /// Cancels the owner, which need not have begun, and all below it, and ends their waits.
+    func cancel() {
+        isCancelled = true
+        task?.cancel()
+        let children = children
+        endWaits(CancellationError())
+        for child in children { child.cancel() }
+    }
+
     /// Ends all waits in this scope and in the scopes inside it, now and from now on.
     func end(_ error: any Error) {
+        let children = children
+        endWaits(error)
+        for child in children { child.end(error) }
+    }
+
+    private func endWaits(_ error: any Error) {
         guard verdict == nil else { return }
         verdict = error
-        let children = children
         let guests = guestTickets
         ownWait?.fire(error)
-        for ticket in guests { loop.guests[ticket]?.fire(error) }
-        for child in children { child.end(error) }
+        for ticket in guests { executor.loop?.guests[ticket]?.fire(error) }
     }
 
     func add(guest ticket: UInt64) { guestTickets.insert(ticket) }

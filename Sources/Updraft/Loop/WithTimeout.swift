@@ -35,15 +35,13 @@ public nonisolated(nonsending) func withTimeout<R>(
     _ limit: Duration, _ body: nonisolated(nonsending) () async throws -> R
 ) async throws -> R {
     let loop = IOLoop.requireCurrent()
-    let parent = TaskScope.current
-    let scope = TaskScope(loop: loop, parent: parent)
+    let scope = TaskScope(loop.executor)
     let expiry = loop.timers.add(deadline: loop.now.advanced(by: limit).nanoseconds) {
         loop.resumingInline { scope.end(ScopeExpired(scope: scope)) }
     }
     defer { loop.timers.remove(expiry) }
     do {
-        if let parent, parent.owner == scope.owner { return try await scope.run(body) }
-        return try await scope.runAsGuest(body)
+        return try await scope.run(below: TaskScope.current, body)
     } catch let expired as ScopeExpired where expired.scope === scope {
         throw TimeoutError(after: limit)
     }

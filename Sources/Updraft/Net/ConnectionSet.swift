@@ -4,46 +4,30 @@ internal import Logging
 final class ConnectionSet {
     private let loop: IOLoop
     private var tasks: LoopGroup
-    private var streams: [ObjectIdentifier: IOStream] = [:]
-    private var logger = Logger(label: "updraft.general")
-    private var isDraining = false
+    fileprivate var logger = Logger(label: "updraft.general")
 
     /// Called when a connection ends.
     var onRoom: () -> Void = {}
 
-    var count: Int { streams.count }
+    var count: Int { tasks.count }
 
     init(loop: IOLoop) {
         self.loop = loop
-        tasks = LoopGroup(loop: loop, scope: nil, endsOnError: false)
+        tasks = LoopGroup(loop: loop, below: nil)
     }
 
     /// Connections from now on end their waits with `scope`.
-    func open(scope: TaskScope?, logger: Logger) {
-        tasks = LoopGroup(loop: loop, scope: scope, endsOnError: false)
+    func begin(scope: TaskScope?, logger: Logger) {
+        tasks = LoopGroup(loop: loop, below: scope)
         self.logger = logger
     }
 
     func start(_ stream: IOStream, _ handler: @escaping StreamHandler) {
-        streams[ObjectIdentifier(stream)] = stream
-        tasks.spawn { [self] in await serve(stream, handler) }
+        tasks.start(Connection(stream, handler, self))
     }
 
-    private nonisolated(nonsending) func serve(
-        _ stream: IOStream, _ handler: StreamHandler
-    ) async {
-        do {
-            try await handler(stream)
-        } catch {
-            logger.debug("a connection ended with an error: \(error)")
-        }
-        if Task.isCancelled { stream.abort() } else { stream.close() }
-        do {
-            try await stream.closed()
-        } catch {
-            stream.abort()
-        }
-        streams[ObjectIdentifier(stream)] = nil
+    fileprivate func connectionEnded() {
+        tasks.childEnded()
         onRoom()
     }
 
@@ -60,15 +44,58 @@ final class ConnectionSet {
 
     /// Ends what is idle, waits for the rest, cuts what is left at the deadline.
     nonisolated(nonsending) func drain(_ limit: Duration) async -> Int {
-        for stream in streams.values { stream.endInputWhenIdle() }
+        for case let connection as Connection in tasks.subjects {
+            connection.stream.endInputWhenIdle()
+        }
         let tasks = tasks
         do {
             try await withTimeout(limit) { try await tasks.joinOrThrow() }
         } catch {
-            let left = streams.count
+            let left = count
             await cut()
             return left
         }
         return 0
+    }
+}
+
+/// One connection's task: the handler, then the closing.
+private final class Connection: TaskBody {
+    let stream: IOStream
+    private let handler: StreamHandler
+    private let set: ConnectionSet
+
+    init(
+        _ stream: IOStream, _ handler: @escaping StreamHandler, _ set: ConnectionSet
+    ) {
+        self.stream = stream
+        self.handler = handler
+        self.set = set
+    }
+
+    nonisolated(nonsending) func run() async {
+        do {
+            try await handler(stream)
+        } catch {
+            report(error)
+        }
+        await end()
+        set.connectionEnded()
+    }
+
+    /// Closes the stream and waits until it is, so that a drain waits for the last bytes too.
+    private nonisolated(nonsending) func end() async {
+        if Task.isCancelled { stream.abort() } else { stream.close() }
+        do {
+            try await stream.closed()
+        } catch {
+            stream.abort()
+        }
+    }
+
+    /// Apart, because what a message is built with would be part of every connection's frame.
+    @inline(never)
+    private func report(_ error: any Error) {
+        set.logger.debug("a connection ended with an error: \(error)")
     }
 }

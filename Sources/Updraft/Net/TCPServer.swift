@@ -47,6 +47,7 @@ open class TCPServer {
     private var listeners: [Listener] = []
     private let acceptWaiter: Waiter
     private let connections: ConnectionSet
+    private let streamOptions: SharedStreamOptions
     private var phase = Phase.idle
 
     private enum Phase {
@@ -67,6 +68,7 @@ open class TCPServer {
         self.host = host
         requestedPort = port
         self.options = options
+        streamOptions = SharedStreamOptions(options.stream)
         acceptWaiter = Waiter(loop: loop)
         connections = ConnectionSet(loop: loop)
     }
@@ -114,7 +116,7 @@ open class TCPServer {
             throw StreamError(.cannotListen, "The server is serving already, or was stopped.")
         }
         phase = .serving
-        connections.open(scope: TaskScope.current, logger: logger)
+        connections.begin(scope: TaskScope.current, logger: logger)
         do {
             try await acceptConnections(handler)
         } catch {
@@ -210,7 +212,7 @@ open class TCPServer {
 
     private func begin(_ transport: SocketTransport, _ handler: @escaping StreamHandler) {
         do {
-            let stream = try IOStream(transport, loop: loop, options: options.stream)
+            let stream = try IOStream(transport, loop: loop, sharing: streamOptions)
             connections.start(stream, handler)
         } catch {
             transport.close()

@@ -15,17 +15,16 @@ extension IOStream {
         loop.checkThread("IOStream.close")
         guard case .open = phase else { return }
         phase = .closing
-        lingerTime = lingering
-        let limit = loop.now.advanced(by: options.closeTimeout)
-        closeTimer = loop.timers.add(deadline: limit.nanoseconds) { [unowned self] in
-            closeTimer = nil
+        closing = Closing(lingerTime: lingering)
+        readWaiter.fire(closedHere)
+        sendPending()
+        // Mostly all is sent by now.
+        guard case .closing = phase else { return }
+        limitClosing(to: options.closeTimeout) { [unowned self] in
             finish(
                 StreamError(.closed, "Closing took longer than \(options.closeTimeout)."),
                 abort: true)
         }
-        let error = StreamError(.closed, "The stream was closed by this side.")
-        readWaiter.fire(error)
-        sendPending()
     }
 
     /// Closes the stream at once: unsent bytes are dropped, and the peer gets a reset.
@@ -68,21 +67,26 @@ extension IOStream {
 
     /// Everything was sent and `close` was called.
     func finishClosing() {
-        guard let lingerTime, input == .open else {
-            return finish(StreamError(.closed, "The stream was closed by this side."))
+        guard let lingerTime = closing?.lingerTime, input == .open else {
+            return finish(closedHere)
         }
         phase = .lingering
         if output != .ended {
             output = .ended
             transport.shutdownWrite()
         }
-        let limit = loop.now.advanced(by: lingerTime)
-        if let closeTimer { loop.timers.remove(closeTimer) }
-        closeTimer = loop.timers.add(deadline: limit.nanoseconds) { [unowned self] in
-            closeTimer = nil
-            finish(StreamError(.closed, "The stream was closed by this side."))
-        }
+        limitClosing(to: lingerTime) { [unowned self] in finish(closedHere) }
         discardInput()
+    }
+
+    private var closedHere: StreamError {
+        StreamError(.closed, "The stream was closed by this side.")
+    }
+
+    private func limitClosing(to limit: Duration, _ action: @escaping () -> Void) {
+        if let timer = closing?.timer { loop.timers.remove(timer) }
+        let deadline = loop.now.advanced(by: limit).nanoseconds
+        closing?.timer = loop.timers.add(deadline: deadline, action: action)
     }
 
     /// Reads and drops what a lingering stream's peer sends, its share in each turn.
@@ -93,7 +97,7 @@ extension IOStream {
             return
         }
         if input == .ended {
-            return finish(StreamError(.closed, "The stream was closed by this side."))
+            return finish(closedHere)
         }
         if isOverBudget { loop.addCallback { [weak self] in self?.discardInput() } }
     }
@@ -102,13 +106,14 @@ extension IOStream {
     func finish(_ reason: StreamError, abort: Bool = false) {
         if case .closed = phase { return }
         phase = .closed(reason)
-        if let closeTimer { loop.timers.remove(closeTimer) }
-        closeTimer = nil
+        if let timer = closing?.timer { loop.timers.remove(timer) }
+        closing = nil
         if let descriptor = transport.descriptor { loop.unwatch(descriptor) }
         transport.onReady = nil
         if abort { transport.abort() } else { transport.close() }
         loop.openStreams -= 1
         writeQueue.removeAll(&loop.buffers)
+        lowUnsentRequest = nil
         let senders = sendWaiters
         let callbacks = closeCallbacks
         let consumer = consumer

@@ -53,7 +53,30 @@ extension IOStream {
         if writeQueue.isEmpty { sendPending() }
     }
 
+    /// Sends what was written now instead of at the end of the turn, as far as the kernel takes it.
+    package func sendNow() {
+        loop.checkThread("IOStream")
+        sendPending()
+    }
+
+    /// Bytes that have left this process so far: grows as long as the peer takes any.
+    package var sentBytes: UInt64 { sentTotal }
+
+    /// Calls `callback` once, in a later turn, when no more than so many bytes are unsent. It
+    /// replaces an earlier request; a stream that is closed forgets it.
+    package func whenUnsent(atMost bytes: Int, _ callback: @escaping () -> Void) {
+        loop.checkThread("IOStream")
+        lowUnsentRequest = LowUnsentRequest(bytes: bytes, callback: callback)
+        answerLowUnsentRequest()
+    }
+
     // MARK: Steps
+
+    private func answerLowUnsentRequest() {
+        guard let request = lowUnsentRequest, writeQueue.count <= request.bytes else { return }
+        lowUnsentRequest = nil
+        loop.addCallback(request.callback)
+    }
 
     private func accept(_ bytes: [UInt8]) throws {
         try checkWritable()
@@ -119,6 +142,7 @@ extension IOStream {
             return finish(StreamError(.closed, "The connection failed.", cause: error))
         }
         if writeQueue.isEmpty { allSent() }
+        answerLowUnsentRequest()
         wakeSendWaiters()
     }
 

@@ -15,8 +15,9 @@ public final class IOStream {
     public let loop: IOLoop
 
     /// Bounds on the stream's buffers.
-    public let options: StreamOptions
+    public var options: StreamOptions { sharedOptions.value }
 
+    private let sharedOptions: SharedStreamOptions
     package let transport: any Transport
     @exclusivity(unchecked) var phase = Phase.open
     @exclusivity(unchecked) var input = Input.open
@@ -35,11 +36,11 @@ public final class IOStream {
     @exclusivity(unchecked) var writtenTotal: UInt64 = 0
     @exclusivity(unchecked) var sendWaiters: [SendWaiter] = []
     @exclusivity(unchecked) var isInFlushQueue = false
+    @exclusivity(unchecked) var lowUnsentRequest: LowUnsentRequest?
 
     var closeCallbacks: [() -> Void] = []
-    var closeTimer: Timeout?
+    var closing: Closing?
     @exclusivity(unchecked) var isDraining = false
-    var lingerTime: Duration?
 
     enum Phase {
         case open
@@ -69,15 +70,44 @@ public final class IOStream {
         let waiter: Waiter
     }
 
+    /// A class, like the two below it: what few streams have is a pointer in all of them.
+    final class LowUnsentRequest {
+        let bytes: Int
+        let callback: () -> Void
+
+        init(bytes: Int, callback: @escaping () -> Void) {
+            self.bytes = bytes
+            self.callback = callback
+        }
+    }
+
+    /// What a stream that is being closed knows.
+    final class Closing {
+        /// How long to read and drop what the peer still sends.
+        let lingerTime: Duration?
+        var timer: Timeout?
+
+        init(lingerTime: Duration?) {
+            self.lingerTime = lingerTime
+        }
+    }
+
     /// Makes a stream over a transport and starts to watch it.
     ///
     /// - Throws: `SystemError` if the transport's descriptor can't be watched.
-    public init(
+    public convenience init(
         _ transport: any Transport, loop: IOLoop, options: StreamOptions = StreamOptions()
+    ) throws {
+        try self.init(transport, loop: loop, sharing: SharedStreamOptions(options))
+    }
+
+    /// For servers, whose streams share their options.
+    init(
+        _ transport: any Transport, loop: IOLoop, sharing options: SharedStreamOptions
     ) throws {
         self.loop = loop
         self.transport = transport
-        self.options = options
+        sharedOptions = options
         readWaiter = Waiter(loop: loop)
         loop.checkThread("IOStream")
         if let descriptor = transport.descriptor {
@@ -140,12 +170,13 @@ extension IOStream: ReadinessSink {
 
     /// A reset drops what was received and not read, so there is nothing left to wait for.
     private func noticeFailure() {
-        guard let error = transport.takePendingError() else { return }
-        if readWaiter.isWaiting || consumer != nil {
-            // The reader meets the error itself, after the bytes that came before it.
+        if readWaiter.isWaiting || (consumer != nil && !isConsumerPaused) {
+            // The reader meets the error itself, after the bytes that came before it. Taking the
+            // error here would clear it, and the reader would see an orderly end.
             readiness.insert(.read)
             return
         }
+        guard let error = transport.takePendingError() else { return }
         finish(StreamError(.closed, "The connection failed.", cause: error))
     }
 }

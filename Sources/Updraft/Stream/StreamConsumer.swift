@@ -1,5 +1,5 @@
 /// A protocol's parser that takes a stream's bytes in callbacks, without a task.
-package struct StreamConsumer {
+package final class StreamConsumer {
     /// Looks at the bytes received so far and returns how many it is done with. The rest comes
     /// again, with more behind it. The bytes are valid during the call only.
     package let onBytes: (UnsafeRawBufferPointer) throws -> Int
@@ -8,6 +8,14 @@ package struct StreamConsumer {
     /// stream is still open for writing), with the reason when the stream is closed, or with what
     /// `onBytes` threw.
     package let onEnd: (any Error) -> Void
+
+    init(
+        onBytes: @escaping (UnsafeRawBufferPointer) throws -> Int,
+        onEnd: @escaping (any Error) -> Void
+    ) {
+        self.onBytes = onBytes
+        self.onEnd = onEnd
+    }
 }
 
 extension IOStream {
@@ -34,11 +42,19 @@ extension IOStream {
         loop.addCallback { [weak self] in self?.pumpConsumer() }
     }
 
+    /// Gives the parser what the kernel has already, although no event has told of it yet.
+    package func consumeNow() {
+        loop.checkThread("IOStream")
+        readiness.insert(.read)
+        pumpConsumer()
+    }
+
     /// Bytes that the parser has left for later.
     package var unparsedBytes: Int { readBuffer.count }
 
     func pumpConsumer() {
-        guard case .open = phase else { return }
+        // Events go on to come while paused; they must not bring the parser anything.
+        guard case .open = phase, !isConsumerPaused else { return }
         // What was left behind while paused is complete messages: they are looked at first.
         if !readBuffer.isEmpty, !offerBuffer() { return }
         while consumer != nil, !isConsumerPaused {

@@ -19,3 +19,12 @@ public struct StreamOptions: Sendable {
     /// The defaults.
     public init() {}
 }
+
+/// The options of many streams, in one place in memory.
+final class SharedStreamOptions {
+    let value: StreamOptions
+
+    init(_ value: StreamOptions) {
+        self.value = value
+    }
+}
