@@ -81,6 +81,18 @@ let package = Package(
             path: "Sources/updraft-cli",
             swiftSettings: settings
         ),
+        // One program as three kinds of user module: see scripts/check-hops.
+        .executableTarget(
+            name: "hops-plain", dependencies: ["Updraft"], path: "Tests/Hops/plain",
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .executableTarget(
+            name: "hops-nonsending", dependencies: ["Updraft"], path: "Tests/Hops/nonsending",
+            swiftSettings: [
+                .swiftLanguageMode(.v6), .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+            ]),
+        .executableTarget(
+            name: "hops-mainactor", dependencies: ["Updraft"], path: "Tests/Hops/mainactor",
+            swiftSettings: [.swiftLanguageMode(.v6), .defaultIsolation(MainActor.self)]),
         .testTarget(
             name: "UpdraftTests", dependencies: ["Updraft", "UpdraftTesting"],
             swiftSettings: settings),

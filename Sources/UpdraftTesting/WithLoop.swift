@@ -1,3 +1,6 @@
+// Unsafe: `nonisolated(unsafe)` carries a loop from its thread to the task that starts the body;
+// that task touches it on the loop's thread only.
+
 internal import Synchronization
 public import Updraft
 
@@ -51,76 +54,107 @@ public func withLoop<R: Sendable>(
     }
 }
 
+/// Carries a loop from its thread to the task that starts the body on it.
+private struct LoopBox: Sendable {
+    nonisolated(unsafe) let loop: IOLoop
+    let executor: LoopExecutor
+    let remote: IOLoop.Remote
+}
+
 /// A loop on a thread of its own, and the one result that is handed back from it.
 private final class LoopRun<R: Sendable>: Sendable {
-    private enum State {
-        case idle
-        case waiting(CheckedContinuation<R, any Error>)
-        case running(CheckedContinuation<R, any Error>, IOLoop.Remote)
-        case ended
+    private struct State {
+        var continuation: CheckedContinuation<R, any Error>?
+        /// What the body has left, to be handed back once the loop is closed.
+        var outcome: Result<R, any Error>?
+        /// What is handed back: the first end that there was.
+        var result: Result<R, any Error>?
     }
 
-    private let state = Mutex(State.idle)
+    private let state = Mutex(State())
 
     func result(
         _ making: @escaping @Sendable () throws -> IOLoop,
         _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> R
     ) async throws -> R {
-        let pool = try BlockingPool(name: "withLoop", size: 1, queueMax: 1)
-        defer { pool.close() }
+        let box = try await startThread(making)
+        await withTaskExecutorPreference(box.executor) { launch(body, on: box) }
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                state.withLock { $0 = .waiting(continuation) }
-                if Task.isCancelled { end(.failure(CancellationError())) }
-                do {
-                    try pool.submit { self.run(making, body) }
-                } catch {
-                    end(.failure(error))
+            defer { box.remote.stop() }
+            return try await withCheckedThrowingContinuation { continuation in
+                let result = state.withLock { state in
+                    if state.result == nil { state.continuation = continuation }
+                    return state.result
                 }
+                if let result { continuation.resume(with: result) }
             }
         } onCancel: {
             end(.failure(CancellationError()))
         }
     }
 
-    /// Hands the result back unless there was one before, and stops the loop if it runs.
+    /// Hands the result back, unless there was one before.
     func end(_ result: Result<R, any Error>) {
-        let last = state.withLock { state in
-            let last = state
-            if case .idle = last { return last }
-            state = .ended
-            return last
+        let continuation = state.withLock { state in
+            guard state.result == nil else { return nil as CheckedContinuation<R, any Error>? }
+            state.result = result
+            return state.continuation.take()
         }
-        switch last {
-        case .idle, .ended:
-            break
-        case .waiting(let continuation):
-            continuation.resume(with: result)
-        case .running(let continuation, let remote):
-            remote.stop()
-            continuation.resume(with: result)
+        continuation?.resume(with: result)
+    }
+
+    /// Starts the thread, whose loop runs until it is stopped and is closed then.
+    private func startThread(
+        _ making: @escaping @Sendable () throws -> IOLoop
+    ) async throws -> LoopBox {
+        let pool = try BlockingPool(name: "withLoop", size: 1, queueMax: 1)
+        defer { pool.close() }
+        return try await withCheckedThrowingContinuation { continuation in
+            do {
+                try pool.submit { self.run(making, continuation) }
+            } catch {
+                continuation.resume(throwing: error)
+            }
         }
     }
 
-    /// On the loop's thread.
     private func run(
-        _ making: () throws -> IOLoop,
-        _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> R
+        _ making: () throws -> IOLoop, _ started: CheckedContinuation<LoopBox, any Error>
     ) {
-        end(
-            Result {
-                let loop = try making()
-                defer { loop.close() }
-                guard begin(loop.remote) else { throw CancellationError() }
-                return try loop.runSync { try await body(loop) }
-            })
+        let loop: IOLoop
+        do {
+            loop = try making()
+        } catch {
+            return started.resume(throwing: error)
+        }
+        started.resume(
+            returning: LoopBox(loop: loop, executor: loop.executor, remote: loop.remote))
+        do {
+            try loop.start()
+            loop.close()
+            end(state.withLock { $0.outcome } ?? .failure(CancellationError()))
+        } catch {
+            loop.close()
+            end(.failure(error))
+        }
     }
 
-    private func begin(_ remote: IOLoop.Remote) -> Bool {
-        state.withLock { state in
-            guard case .waiting(let continuation) = state else { return false }
-            state = .running(continuation, remote)
-            return true
+    /// On the loop's thread, but in the calling task: the body inherits its task-locals, by which
+    /// the testing library knows the test that an expectation belongs to.
+    private func launch(
+        _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> R,
+        on box: LoopBox
+    ) {
+        let loop = box.loop
+        loop.spawn(name: "withLoop") { [self] in
+            let outcome: Result<R, any Error>
+            do {
+                outcome = .success(try await body(loop))
+            } catch {
+                outcome = .failure(error)
+            }
+            state.withLock { $0.outcome = outcome }
+            loop.stop()
         }
     }
 }

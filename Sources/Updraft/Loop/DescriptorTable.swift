@@ -3,6 +3,13 @@ internal import CUpdraft
 /// What the loop calls when a descriptor is ready.
 protocol ReadinessSink: AnyObject {
     func ready(_ events: IOEvents)
+
+    /// The loop is being closed: frees what the sink owns, such as a descriptor.
+    func loopIsClosing()
+}
+
+extension ReadinessSink {
+    func loopIsClosing() {}
 }
 
 /// The watched descriptors of a loop, by number, with a generation that tells registrations of the
@@ -56,6 +63,15 @@ struct DescriptorTable {
         slots[Int(descriptor)].generation &+= 1
         count -= 1
         return true
+    }
+
+    /// All sinks, so that they can be told of something while the table changes.
+    var sinks: [any ReadinessSink] { slots.compactMap(\.sink) }
+
+    /// Forgets every sink.
+    mutating func removeAll() {
+        slots = []
+        count = 0
     }
 
     /// Closes every descriptor that has a sink.

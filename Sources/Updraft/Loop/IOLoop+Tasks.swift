@@ -112,7 +112,7 @@ extension IOLoop {
     /// Cancels what runs and gives it the turns it needs to end. A task that waits for something
     /// that is not the loop's is left alone once nothing else moves.
     func endTasks() {
-        guard taskCount > 0, state == .stopped else { return }
+        guard taskCount > 0, !isInTurns else { return }
         rootScope.cancel()
         do {
             while taskCount > 0, try runIdleTurn() {}
@@ -166,8 +166,10 @@ extension IOLoop {
         let outcome = Outcome<R>()
         let scope = start(below: rootScope) { [unowned self] in
             await outcome.run(body)
-            stop()
+            // One that timed out may end in a later run of the loop, which is not its to stop.
+            if outcome.isAwaited { stop() }
         }
+        defer { outcome.isAwaited = false }
         var expiry: Timeout?
         if let timeout {
             expiry = callLater(timeout) { [unowned self] in
@@ -201,6 +203,8 @@ private final class ClosureBody: TaskBody {
 
 /// Where a task leaves its result.
 final class Outcome<R> {
+    /// Whether whoever started the task still waits for its end.
+    var isAwaited = true
     private(set) var result: Result<R, any Error>?
 
     nonisolated(nonsending) func run(

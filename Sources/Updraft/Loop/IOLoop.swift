@@ -43,6 +43,8 @@ public final class IOLoop {
     let clock: any LoopClock
     @exclusivity(unchecked) var timers = TimerHeap()
     @exclusivity(unchecked) var table = DescriptorTable()
+    /// Sinks without a descriptor, which nothing else would keep.
+    var keptSinks: [ObjectIdentifier: any ReadinessSink] = [:]
     var guests = GuestWaits()
     var signals: SignalWatch?
     let rootScope: TaskScope
@@ -204,15 +206,32 @@ public final class IOLoop {
     }
 
     /// Ends the loop for good: cancels the tasks that it started, lets them end, and frees its
-    /// descriptors. Handlers are forgotten; their descriptors are closed only on request.
+    /// descriptors. Streams that are open are closed; what they have not sent is sent as far as the
+    /// kernel takes it. Handlers are forgotten; their descriptors are closed only on request.
+    /// The loop must not be running.
     ///
     /// - Parameter allDescriptors: Whether to close every descriptor that still has a handler.
     public func close(allDescriptors: Bool = false) {
         checkThread("IOLoop.close")
         guard state != .closed else { return }
+        if isInTurns { Misuse.stop("IOLoop.close was called while the loop runs; stop it first.") }
         endTasks()
+        endSinks()
         if allDescriptors { table.closeAll() }
+        table.removeAll()
         release()
+    }
+
+    /// Tells the sinks, and runs what they have to say about it.
+    private func endSinks() {
+        let sinks = table.sinks + keptSinks.values
+        for sink in sinks { sink.loopIsClosing() }
+        keptSinks = [:]
+        do {
+            _ = try runIdleTurn()
+        } catch {
+            logger.error("While closing: \(error)")
+        }
     }
 
     var isInTurns: Bool { state == .running || state == .stopping }

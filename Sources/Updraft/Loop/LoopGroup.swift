@@ -5,7 +5,7 @@
 public final class LoopGroup {
     private let loop: IOLoop
     private let node: TaskScope
-    private let allEnded: Waiter
+    private var joiners: [Waiter] = []
     private var firstError: (any Error)?
 
     /// Children that have not ended.
@@ -15,7 +15,6 @@ public final class LoopGroup {
     init(loop: IOLoop, below scope: TaskScope?) {
         self.loop = loop
         node = TaskScope(loop.executor)
-        allEnded = Waiter(loop: loop)
         node.attach(to: scope ?? loop.rootScope)
     }
 
@@ -47,7 +46,10 @@ public final class LoopGroup {
 
     func childEnded() {
         count -= 1
-        if count == 0 { allEnded.fire() }
+        guard count == 0 else { return }
+        let joiners = joiners
+        self.joiners = []
+        for joiner in joiners { joiner.fire() }
     }
 
     /// What the children are about.
@@ -63,7 +65,7 @@ public final class LoopGroup {
     nonisolated(nonsending) func join() async {
         while count > 0 {
             do {
-                try await allEnded.wait()
+                try await newJoiner().wait()
             } catch {
                 if firstError == nil { firstError = error }
                 cancelAll()
@@ -74,7 +76,7 @@ public final class LoopGroup {
 
     /// Waits until the last child has ended, but no longer than the calling task may wait.
     nonisolated(nonsending) func joinOrThrow() async throws {
-        while count > 0 { try await allEnded.wait() }
+        while count > 0 { try await newJoiner().wait() }
     }
 
     func rethrow() throws {
@@ -82,7 +84,14 @@ public final class LoopGroup {
     }
 
     private nonisolated(nonsending) func joinUncancellably() async {
-        while count > 0 { await allEnded.waitUncancellably() }
+        while count > 0 { await newJoiner().waitUncancellably() }
+    }
+
+    /// Several tasks may wait for the end: a server's own task and the one that drains it.
+    private func newJoiner() -> Waiter {
+        let joiner = Waiter(loop: loop)
+        joiners.append(joiner)
+        return joiner
     }
 
     private func fail(_ error: any Error) {

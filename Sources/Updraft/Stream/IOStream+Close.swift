@@ -108,7 +108,11 @@ extension IOStream {
         phase = .closed(reason)
         if let timer = closing?.timer { loop.timers.remove(timer) }
         closing = nil
-        if let descriptor = transport.descriptor { loop.unwatch(descriptor) }
+        if let descriptor = transport.descriptor {
+            loop.unwatch(descriptor)
+        } else {
+            loop.keptSinks[ObjectIdentifier(self)] = nil
+        }
         transport.onReady = nil
         if abort { transport.abort() } else { transport.close() }
         loop.openStreams -= 1

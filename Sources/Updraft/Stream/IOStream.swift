@@ -114,6 +114,7 @@ public final class IOStream {
             try loop.watch(
                 descriptor, events: [.read, .write, .readHangup, .error], mode: .edge, sink: self)
         } else {
+            loop.keptSinks[ObjectIdentifier(self)] = self
             transport.onReady = { [weak self] events in self?.ready(events) }
         }
         loop.openStreams += 1
@@ -166,6 +167,12 @@ extension IOStream: ReadinessSink {
         if case .lingering = phase { return discardInput() }
         if consumer != nil { return pumpConsumer() }
         if readWaiter.isWaiting { loop.resumingInline { readWaiter.fire() } }
+    }
+
+    func loopIsClosing() {
+        sendPending()
+        // What is left unsent must not look complete to the peer.
+        finish(StreamError(.closed, "The loop was closed."), abort: !writeQueue.isEmpty)
     }
 
     /// A reset drops what was received and not read, so there is nothing left to wait for.

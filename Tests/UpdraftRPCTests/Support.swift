@@ -1,0 +1,89 @@
+import MessagePack
+import Updraft
+import UpdraftRPC
+import UpdraftTesting
+
+/// A server that runs and a client of it, in one loop.
+struct Pair {
+    let server: RPCServer
+    let client: RPCPeer
+}
+
+/// Runs `body` with a server and a client, and stops both after it.
+func withPair(
+    options: RPCOptions = RPCOptions(), clientOptions: RPCOptions = RPCOptions(),
+    clientMethods: @escaping @Sendable (RPCMethods) -> Void = { _ in },
+    methods: @escaping @Sendable (RPCServer) -> Void,
+    _ body: nonisolated(nonsending) @escaping @Sendable (Pair) async throws -> Void
+) async throws {
+    try await withServer(options: options, methods: methods) { server in
+        let table = RPCMethods()
+        clientMethods(table)
+        let client = try await RPCClient.connect(
+            host: "127.0.0.1", port: server.port, options: clientOptions, methods: table)
+        try await body(Pair(server: server, client: client))
+        client.close()
+    }
+}
+
+/// Runs `body` beside a server, and stops the server after it.
+func withServer(
+    options: RPCOptions = RPCOptions(), methods: @escaping @Sendable (RPCServer) -> Void,
+    _ body: nonisolated(nonsending) @escaping @Sendable (RPCServer) async throws -> Void
+) async throws {
+    try await withLoop { loop in
+        let server = RPCServer(port: 0, options: options)
+        methods(server)
+        try server.bind()
+        let serving = loop.async { try await server.serve() }
+        do {
+            try await body(server)
+        } catch {
+            serving.cancel()
+            throw error
+        }
+        _ = await server.drain(.seconds(5))
+        try await serving.value
+    }
+}
+
+/// A client that sends and receives single values over a socket.
+final class RawClient {
+    let stream: IOStream
+    private var received: [UInt8] = []
+
+    init(_ server: RPCServer) async throws {
+        stream = try await TCPClient.connect(host: "127.0.0.1", port: server.port)
+    }
+
+    func send(_ values: MessagePackValue...) async throws {
+        for value in values { try await stream.write(try value.messagePackBytes()) }
+    }
+
+    /// The next value, within a time that only a lost answer takes.
+    func receive() async throws -> MessagePackValue {
+        try await withTimeout(.seconds(10)) { [self] in
+            while true {
+                var scanner = MessagePackScanner()
+                if case .complete(let length) = try received.withUnsafeBytes({
+                    try scanner.scan($0)
+                }) {
+                    let value = try MessagePackValue(messagePackBytes: received.prefix(length))
+                    received.removeFirst(length)
+                    return value
+                }
+                received += try await stream.read(upTo: 65_536)
+            }
+        }
+    }
+
+    /// Sends one value and returns the text of the error that it is answered with.
+    func errorText(
+        for value: MessagePackValue, id: MessagePackValue = 0
+    ) async throws -> String? {
+        try await send(value)
+        let answer = try await receive()
+        guard answer[0] == 1, answer[1] == id, answer[3] == .nil else { return nil }
+        return answer[2]?.stringValue
+    }
+}
