@@ -30,9 +30,9 @@ static int64_t nanoseconds(clockid_t clock) {
 int64_t cu_monotonic_nanoseconds(void) { return nanoseconds(CLOCK_MONOTONIC); }
 int64_t cu_wall_nanoseconds(void) { return nanoseconds(CLOCK_REALTIME); }
 
-void cu_write_stderr(const char *message, size_t length) {
+static void write_all(int fd, const char *message, size_t length) {
     while (length > 0) {
-        ssize_t n = write(STDERR_FILENO, message, length);
+        ssize_t n = write(fd, message, length);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return;
         message += n;
@@ -40,12 +40,17 @@ void cu_write_stderr(const char *message, size_t length) {
     }
 }
 
+void cu_write_stderr(const char *message, size_t length) {
+    write_all(STDERR_FILENO, message, length);
+}
+void cu_write_stdout(const char *message, size_t length) {
+    write_all(STDOUT_FILENO, message, length);
+}
+
 void cu_die(const char *message, size_t length) {
     cu_write_stderr(message, length);
     __builtin_trap();
 }
-
-void cu_flush_stdout(void) { fflush(stdout); }
 
 ssize_t cu_read(int fd, void *buffer, size_t size) {
     ssize_t n;

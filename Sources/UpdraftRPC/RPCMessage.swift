@@ -87,7 +87,8 @@ enum RPCMessage {
     ) throws(MessagePackError) -> RPCMessage {
         guard let id = id(&reader) else {
             return .invalid(
-                id: 0, "the request id must be an integer from 0 to \(UInt32.max), "
+                id: 0,
+                "the request id must be an integer from 0 to \(UInt32.max), "
                     + "not \(show(&reader))")
         }
         guard isName(try reader.peekType()) else {

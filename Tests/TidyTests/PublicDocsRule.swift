@@ -29,7 +29,9 @@ enum PublicDocsRule {
         let next = tokens[index + 1]
         if index > 0 {
             let before = tokens[index - 1]
-            if before.isSymbol(".") || before.isWord("func") { return false }
+            if before.isSymbol(".") || before.isWord("func") || before.isWord("case") {
+                return false
+            }
         }
         if next.isSymbol("(") {
             // `public(set) var` alone restricts a setter.

@@ -87,3 +87,51 @@ final class RawClient {
         return answer[2]?.stringValue
     }
 }
+
+/// What `body` throws, or nil.
+nonisolated(nonsending) func errorOf<R>(
+    _ body: nonisolated(nonsending) () async throws -> R
+) async -> (any Error)? {
+    do {
+        _ = try await body()
+        return nil
+    } catch {
+        return error
+    }
+}
+
+/// What `body` throws, if it is an `RPCError`.
+nonisolated(nonsending) func rpcErrorOf<R>(
+    _ body: nonisolated(nonsending) () async throws -> R
+) async -> RPCError? {
+    await errorOf(body) as? RPCError
+}
+
+/// Turns the loop until something holds that is known to come.
+nonisolated(nonsending) func until(
+    _ loop: IOLoop, _ holds: () -> Bool
+) async throws {
+    try await withTimeout(.seconds(10)) {
+        while !holds() { try await loop.nextTurn() }
+    }
+}
+
+/// Opens once; tasks wait for it.
+final class Gate {
+    private let loop = IOLoop.current
+    private(set) var isOpen = false
+    private(set) var waiting = 0
+
+    func open() { isOpen = true }
+
+    nonisolated(nonsending) func wait() async throws {
+        waiting += 1
+        defer { waiting -= 1 }
+        while !isOpen { try await loop.sleep(for: .milliseconds(1)) }
+    }
+}
+
+final class Box<Value> {
+    var value: Value
+    init(_ value: Value) { self.value = value }
+}

@@ -85,7 +85,7 @@ import UpdraftTesting
                 for task in tasks { await task.value }
                 #expect(loop.timers.count <= 1)
             }
-            #expect(loop.tasks.running.count == 1)
+            #expect(loop.taskCount == 1)
         }
     }
 }

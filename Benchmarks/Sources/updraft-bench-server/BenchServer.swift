@@ -1,4 +1,5 @@
 import Updraft
+import UpdraftRPC
 
 /// One server on one loop and one thread, for the load generator.
 @main
@@ -24,6 +25,10 @@ struct BenchServer {
                         try await stream.write(line)
                     }
                 }
+            case "rpc":
+                let rpc = RPCServer(port: port)
+                rpc.register("sum") { (x: Int, y: Int) in x + y }
+                try await rpc.serve()
             default:
                 print(usage, terminator: "")
             }

@@ -29,11 +29,11 @@ void cu_error_text(int error, char *buffer, size_t size);
 int64_t cu_monotonic_nanoseconds(void);
 int64_t cu_wall_nanoseconds(void);
 
-// Writes bytes to standard error in one go, then stops the program with a trap.
+// Writes bytes to standard error, then stops the program with a trap.
 void cu_die(const char *message, size_t length) __attribute__((noreturn));
+// Write bytes, unbuffered.
 void cu_write_stderr(const char *message, size_t length);
-// Flushes the C library's standard output buffer.
-void cu_flush_stdout(void);
+void cu_write_stdout(const char *message, size_t length);
 
 // The offset of the first needle in the bytes, or -1.
 ptrdiff_t cu_find(const void *bytes, size_t size, const void *needle, size_t needle_size);

@@ -97,8 +97,9 @@ extension IOLoop {
 extension LoopExecutor {
     /// Runs a callback with the loop, on its thread, in its next turn.
     func postCallback(_ callback: @escaping @Sendable (IOLoop) -> Void) {
-        post(.callback { [unowned self] in
-            if let loop { callback(loop) }
-        })
+        post(
+            .callback { [unowned self] in
+                if let loop { callback(loop) }
+            })
     }
 }

@@ -100,7 +100,8 @@ extension IOLoop {
     ) throws {
         guard !table.contains(descriptor) else {
             throw LoopError(
-                .duplicateHandler, "Descriptor \(descriptor) has a handler already; remove it first.")
+                .duplicateHandler,
+                "Descriptor \(descriptor) has a handler already; remove it first.")
         }
         guard descriptor >= 0 else {
             throw SystemError(errno: cu_ebadf, operation: "watch descriptor \(descriptor)")

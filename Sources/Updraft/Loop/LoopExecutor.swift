@@ -1,7 +1,7 @@
-// Unsafe: `@unchecked Sendable`, twice. `ready`, `isBusy` and `loop` are touched only by the thread whose
-// current-loop word is this executor's address; `inbox` and `isSleeping` are the locked and the
-// atomic part that every thread may touch. `loop` is unowned and unsafe for speed: the loop sets it
-// when it is made and clears it before it goes away.
+// Unsafe: `@unchecked Sendable`, twice. `ready`, `isBusy` and `loop` are touched only by the thread
+// whose current-loop word is this executor's address; `inbox` and `isSleeping` are the locked and
+// the atomic part that every thread may touch. `loop` is unowned and unsafe for speed: the loop
+// sets it when it is made and clears it before it goes away.
 
 internal import CUpdraft
 internal import Synchronization
@@ -65,6 +65,7 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
         cu_current_loop() == Unmanaged.passUnretained(self).toOpaque()
     }
 
+    /// Called by the language when a task of this executor is ready, on any thread.
     public func enqueue(_ job: UnownedJob) {
         if isOnThread {
             if isBusy { ready.append(.job(job)) } else { run(job) }
@@ -73,22 +74,27 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
         }
     }
 
+    /// The same, in the form that the language's protocols ask for.
     public func enqueue(_ job: consuming ExecutorJob) {
         enqueue(UnownedJob(job))
     }
 
+    /// For actors on the loop.
     public func asUnownedSerialExecutor() -> UnownedSerialExecutor {
         UnownedSerialExecutor(ordinary: self)
     }
 
+    /// For tasks on the loop.
     public func asUnownedTaskExecutor() -> UnownedTaskExecutor {
         UnownedTaskExecutor(ordinary: self)
     }
 
+    /// Stops the program with a sentence if the caller is not on the loop's thread.
     public func checkIsolated() {
         if !isOnThread { Misuse.wrongThread("Code of an actor on a loop") }
     }
 
+    /// Whether the caller is on the loop's thread.
     public func isIsolatingCurrentContext() -> Bool? {
         isOnThread
     }

@@ -46,10 +46,7 @@ public final class LoopGroup {
 
     func childEnded() {
         count -= 1
-        guard count == 0 else { return }
-        let joiners = joiners
-        self.joiners = []
-        for joiner in joiners { joiner.fire() }
+        if count == 0 { allEnded() }
     }
 
     /// What the children are about.
@@ -92,6 +89,12 @@ public final class LoopGroup {
         let joiner = Waiter(loop: loop)
         joiners.append(joiner)
         return joiner
+    }
+
+    private func allEnded() {
+        let joiners = joiners
+        self.joiners = []
+        for joiner in joiners { joiner.fire() }
     }
 
     private func fail(_ error: any Error) {

@@ -96,7 +96,9 @@ public struct SocketAddress: Hashable, Sendable {
 
     private func bytes(_ high: UInt64, _ low: UInt64) -> [UInt8] {
         [high, low].flatMap { half in
-            stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: half >> UInt64($0)) }
+            stride(from: 56, through: 0, by: -8).map {
+                UInt8(truncatingIfNeeded: half >> UInt64($0))
+            }
         }
     }
 

@@ -144,7 +144,8 @@ open class TCPServer {
     ///
     /// - Parameter stream: Closed by the server when this returns or throws.
     open nonisolated(nonsending) func handleStream(_ stream: IOStream) async throws {
-        Misuse.stop("handleStream must be overridden by \(type(of: self)), or give serve a closure.")
+        Misuse.stop(
+            "handleStream must be overridden by \(type(of: self)), or give serve a closure.")
     }
 
     /// Stops accepting and frees the port. Open connections go on. Calling it again does nothing

@@ -5,7 +5,9 @@ internal import CUpdraft
 
 /// The poller of Linux, on `epoll(7)` (contract row H3).
 public final class EpollPoller: Poller {
+    /// `epoll`.
     public let name = "epoll"
+    /// The kernel keeps edges apart by itself.
     public let needsRearm = false
     private let descriptor: Int32
 
@@ -17,6 +19,7 @@ public final class EpollPoller: Poller {
         descriptor = try SystemError.check(cu_epoll_create(), "epoll_create1")
     }
 
+    /// Adds the descriptor to the epoll set.
     public func add(
         _ descriptor: Int32, events: IOEvents, mode: PollMode, token: UInt64
     ) throws {
@@ -24,6 +27,7 @@ public final class EpollPoller: Poller {
         try SystemError.check(result, "watch descriptor \(descriptor)")
     }
 
+    /// Changes the descriptor's entry in the epoll set.
     public func modify(
         _ descriptor: Int32, events: IOEvents, mode: PollMode, token: UInt64
     ) throws {
@@ -31,13 +35,16 @@ public final class EpollPoller: Poller {
         try SystemError.check(result, "change what descriptor \(descriptor) is watched for")
     }
 
+    /// Takes the descriptor out of the epoll set.
     public func remove(_ descriptor: Int32) throws {
         try SystemError.check(
             cu_epoll_remove(self.descriptor, descriptor), "unwatch descriptor \(descriptor)")
     }
 
+    /// Does nothing.
     public func rearm(_ descriptor: Int32, events: IOEvents) {}
 
+    /// Waits in `epoll_wait`, whose resolution is a millisecond.
     public func wait(
         timeoutNanoseconds: Int64, into events: UnsafeMutableBufferPointer<PollEvent>
     ) throws -> Int {
@@ -53,6 +60,7 @@ public final class EpollPoller: Poller {
         return Int(try SystemError.check(count, "epoll_wait"))
     }
 
+    /// Closes the epoll descriptor.
     public func close() {
         _ = cu_close(descriptor)
     }

@@ -50,7 +50,7 @@ extension IOStream {
             if found != nil || readBuffer.count >= maxBytes {
                 throw giveUp(looking: delimiter, maxBytes)
             }
-            while try !fillBuffer() {
+            while try fillBuffer() == false {
                 if try mustWait(for: "the delimiter came") { try await readWaiter.wait() }
             }
         }
@@ -190,7 +190,8 @@ extension IOStream {
     /// - Parameter what: What the read was for, to end a sentence with.
     private func mustWait(for what: @autoclosure () -> String) throws -> Bool {
         if case .closed(let reason) = phase { throw reason }
-        if case .open = phase {} else {
+        if case .open = phase {
+        } else {
             throw StreamError(.closed, "The stream was closed by this side.")
         }
         if input == .ended {

@@ -134,9 +134,8 @@ extension IOStream {
         if case .closed = phase { return }
         do {
             while !writeQueue.isEmpty, readiness.contains(.write) {
-                if try !writeQueue.send(to: transport, pool: &loop.buffers) {
-                    drained(.write)
-                }
+                let isAllSent = try writeQueue.send(to: transport, pool: &loop.buffers)
+                if !isAllSent { drained(.write) }
             }
         } catch {
             return finish(StreamError(.closed, "The connection failed.", cause: error))
