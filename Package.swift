@@ -43,14 +43,18 @@ let package = Package(
         .target(name: "UpdraftTesting", dependencies: ["Updraft"], swiftSettings: settings),
         .target(
             name: "LeaderboardCore",
-            dependencies: ["Updraft", "UpdraftRPC", "MessagePack"],
+            dependencies: [
+                "Updraft", "UpdraftRPC", "MessagePack",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             path: "Examples/LeaderboardCore",
             swiftSettings: settings
         ),
         .executableTarget(
             name: "leaderboard",
             dependencies: [
-                "LeaderboardCore",
+                "LeaderboardCore", "Updraft", "UpdraftRPC",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Examples/leaderboard",
@@ -65,10 +69,13 @@ let package = Package(
             path: "Examples/echo-server",
             swiftSettings: settings
         ),
+        .target(
+            name: "UpdraftCommandCore", dependencies: ["MessagePack"], swiftSettings: settings),
         .executableTarget(
             name: "updraft-cli",
             dependencies: [
-                "Updraft", "UpdraftRPC", "MessagePack",
+                "UpdraftCommandCore", "Updraft", "UpdraftRPC", "MessagePack",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/updraft-cli",
@@ -96,7 +103,14 @@ let package = Package(
             dependencies: ["Updraft", "UpdraftRPC", "MessagePack", "UpdraftTesting"],
             swiftSettings: settings),
         .testTarget(
-            name: "LeaderboardTests", dependencies: ["LeaderboardCore", "UpdraftTesting"],
+            name: "LeaderboardTests",
+            dependencies: [
+                "LeaderboardCore", "Updraft", "UpdraftTesting",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "UpdraftCommandTests", dependencies: ["UpdraftCommandCore", "MessagePack"],
             swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ],

@@ -18,6 +18,12 @@ public struct LeaderboardError: Error, Hashable, Sendable, CustomStringConvertib
         case logUnusable
         /// The uid is empty or longer than ``ScoreRecord/uidBytesMax``.
         case invalidUID
+        /// The connection has not named its player yet.
+        case notLoggedIn
+        /// Too many scores wait to be written.
+        case busy
+        /// The sum of two integers does not fit into 64 bits.
+        case overflow
     }
 
     /// What kind of failure this is.
