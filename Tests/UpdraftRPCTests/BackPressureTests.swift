@@ -9,22 +9,25 @@ struct BackPressureTests {
         var options = RPCOptions()
         options.requestsInProgressMax = 4
         let most = Counter()
-        try await withServer(options: options, methods: { rpc in
-            let gate = Gate()
-            rpc.register("slow") { (peer: RPCPeer, x: Int) in
-                if gate.waiting + 1 > most.value { most.add(1) }
-                try await gate.wait()
-                return x
-            }
-            rpc.onConnect = { peer in
-                peer.loop.spawn {
-                    try await until(peer.loop) { gate.waiting == 4 }
-                    // Were there no bound, more of them would start in these turns.
-                    for _ in 0..<20 { try await peer.loop.nextTurn() }
-                    gate.open()
+        try await withServer(
+            options: options,
+            methods: { rpc in
+                let gate = Gate()
+                rpc.register("slow") { (peer: RPCPeer, x: Int) in
+                    if gate.waiting + 1 > most.value { most.add(1) }
+                    try await gate.wait()
+                    return x
+                }
+                rpc.onConnect = { peer in
+                    peer.loop.spawn {
+                        try await until(peer.loop) { gate.waiting == 4 }
+                        // Were there no bound, more of them would start in these turns.
+                        for _ in 0..<20 { try await peer.loop.nextTurn() }
+                        gate.open()
+                    }
                 }
             }
-        }) { server in
+        ) { server in
             let client = try await RPCClient.connect(host: "127.0.0.1", port: server.port)
             let sum = Box(0)
             try await client.loop.group { group in
@@ -68,10 +71,13 @@ struct BackPressureTests {
     @Test func peerThatTakesNothingForTooLongIsCutOffAndTheOthersDoNotNotice() async throws {
         var options = RPCOptions()
         options.stallTimeout = .milliseconds(100)
-        try await withServer(options: options, methods: { rpc in
-            rpc.register("big") { String(repeating: "x", count: 200_000) }
-            rpc.register("one") { 1 }
-        }) { server in
+        try await withServer(
+            options: options,
+            methods: { rpc in
+                rpc.register("big") { String(repeating: "x", count: 200_000) }
+                rpc.register("one") { 1 }
+            }
+        ) { server in
             let good = try await RPCClient.connect(host: "127.0.0.1", port: server.port)
             let raw = try await RawClient(server)
             for id in 0..<200 { try await raw.send([0, .int(Int64(id)), "big", []]) }
@@ -88,9 +94,12 @@ struct BackPressureTests {
     @Test func peerThatReadsSlowlyIsNotCutOff() async throws {
         var options = RPCOptions()
         options.stallTimeout = .milliseconds(200)
-        try await withServer(options: options, methods: { rpc in
-            rpc.register("big") { String(repeating: "x", count: 100_000) }
-        }) { server in
+        try await withServer(
+            options: options,
+            methods: { rpc in
+                rpc.register("big") { String(repeating: "x", count: 100_000) }
+            }
+        ) { server in
             let raw = try await RawClient(server)
             for id in 0..<100 { try await raw.send([0, .int(Int64(id)), "big", []]) }
             let start = server.loop.now

@@ -61,7 +61,10 @@ struct BadInputTests {
         ([UInt8](repeating: 0x91, count: 65), "nest"),
         ([0xdd, 0xff, 0xff, 0xff, 0xff], "limit"),
         ([0x94, 0x00, 0x01, 0xdb, 0x01, 0x10, 0x00, 0x00], "limit"),
-        (Array("GET / HTTP/1.1\r\nHost: an.example\r\nAccept: */*\r\nUser-Agent: x/1\r\n".utf8), "not"),
+        (
+            Array("GET / HTTP/1.1\r\nHost: an.example\r\nAccept: */*\r\nUser-Agent: x/1\r\n".utf8),
+            "not"
+        ),
     ]
 
     @Test(arguments: breaches)
