@@ -239,3 +239,9 @@ final class RecordingPoller: Poller {
     }
     func close() { base.close() }
 }
+
+func streamOptions(_ change: (inout StreamOptions) -> Void) -> StreamOptions {
+    var options = StreamOptions()
+    change(&options)
+    return options
+}

@@ -116,6 +116,7 @@ extension IOStream {
         transport.onReady = nil
         if abort { transport.abort() } else { transport.close() }
         loop.openStreams -= 1
+        droppedTotal = UInt64(writeQueue.count)
         writeQueue.removeAll(&loop.buffers)
         lowUnsentRequest = nil
         let senders = sendWaiters
@@ -126,6 +127,7 @@ extension IOStream {
         for callback in callbacks { loop.addCallback(callback) }
         if let consumer { loop.addCallback { consumer.onEnd(reason) } }
         for sender in senders { sender.waiter.fire(reason) }
-        readWaiter.fire(reason)
+        // Without the reason: what is buffered may satisfy the read; if not, it meets the reason.
+        readWaiter.fire()
     }
 }

@@ -41,7 +41,8 @@ extension IOStream {
     public nonisolated(nonsending) func read(
         until delimiter: [UInt8], maxBytes: Int = 65_536
     ) async throws -> [UInt8] {
-        try beginRead(min(maxBytes, options.readBufferMax))
+        let maxBytes = min(maxBytes, options.readBufferMax)
+        try beginRead(maxBytes)
         if let bytes = try takeUntil(delimiter, maxBytes) { return bytes }
         var scanner = DelimiterScanner(delimiter)
         while true {
@@ -50,9 +51,8 @@ extension IOStream {
             if found != nil || readBuffer.count >= maxBytes {
                 throw giveUp(looking: delimiter, maxBytes)
             }
-            while try fillBuffer() == false {
-                if try mustWait(for: "the delimiter came") { try await readWaiter.wait() }
-            }
+            if try fillBuffer() { continue }
+            if try mustWait(for: "the delimiter came") { try await readWaiter.wait() }
         }
     }
 
@@ -190,8 +190,7 @@ extension IOStream {
     /// - Parameter what: What the read was for, to end a sentence with.
     private func mustWait(for what: @autoclosure () -> String) throws -> Bool {
         if case .closed(let reason) = phase { throw reason }
-        if case .open = phase {
-        } else {
+        if case .open = phase {} else {
             throw StreamError(.closed, "The stream was closed by this side.")
         }
         if input == .ended {

@@ -34,6 +34,8 @@ public final class IOStream {
 
     @exclusivity(unchecked) var writeQueue = WriteQueue()
     @exclusivity(unchecked) var writtenTotal: UInt64 = 0
+    /// Bytes that were written and never sent, because the stream closed first.
+    var droppedTotal: UInt64 = 0
     @exclusivity(unchecked) var sendWaiters: [SendWaiter] = []
     @exclusivity(unchecked) var isInFlushQueue = false
     @exclusivity(unchecked) var lowUnsentRequest: LowUnsentRequest?
@@ -175,15 +177,27 @@ extension IOStream: ReadinessSink {
         finish(StreamError(.closed, "The loop was closed."), abort: !writeQueue.isEmpty)
     }
 
-    /// A reset drops what was received and not read, so there is nothing left to wait for.
+    /// A reset, mostly. A reader meets it by itself, after the bytes that came before it; to look
+    /// at the socket's error here would take it away from the reader, who would see a clean end.
     private func noticeFailure() {
-        if readWaiter.isWaiting || (consumer != nil && !isConsumerPaused) {
-            // The reader meets the error itself, after the bytes that came before it. Taking the
-            // error here would clear it, and the reader would see an orderly end.
-            readiness.insert(.read)
-            return
-        }
-        guard let error = transport.takePendingError() else { return }
+        if readWaiter.isWaiting || (consumer != nil && !isConsumerPaused) { return }
+        if let error = transport.takePendingError() { fail(error) }
+    }
+
+    /// Closes the stream after a failure, and keeps what came before it for reads to come (J16).
+    func fail(_ error: any Error) {
+        if case .open = phase, input == .open { keepUnread() }
+        readiness.subtract(.read)
+        pumpConsumer()
         finish(StreamError(.closed, "The connection failed.", cause: error))
+    }
+
+    /// Takes over what the transport still holds, up to the buffer's limit.
+    private func keepUnread() {
+        while readBuffer.count < options.readBufferMax,
+            case .bytes(let count)? = try? transport.read(into: loop.buffers.scratch)
+        {
+            readBuffer.append(UnsafeRawBufferPointer(rebasing: loop.buffers.scratch[..<count]))
+        }
     }
 }
