@@ -31,7 +31,12 @@ struct Service: Sendable {
             throw error
         }
         game.stop()
-        try await withTimeout(Self.stopTime - stop.elapsed) { try await store.close() }
+        do {
+            try await withTimeout(Self.stopTime - stop.elapsed) { try await store.close() }
+        } catch is TimeoutError {
+            throw LeaderboardError(
+                .fileFailed, "the scores in \(folder) are written but not synced: the disk is slow")
+        }
     }
 
     /// Whoever reads the line may send a signal at once; `serve` begins to watch for signals in its
