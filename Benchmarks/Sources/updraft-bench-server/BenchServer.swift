@@ -29,6 +29,8 @@ struct BenchServer {
                 let rpc = RPCServer(port: port)
                 rpc.register("sum") { (x: Int, y: Int) in x + y }
                 try await rpc.serve()
+            case "echo-callback":
+                try await CallbackEcho(loop, port: port).serve()
             default:
                 print(usage, terminator: "")
             }

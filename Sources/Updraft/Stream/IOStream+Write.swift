@@ -158,7 +158,8 @@ extension IOStream {
     }
 
     private func wakeSendWaiters() {
-        guard let first = sendWaiters.first, first.target <= sentTotal else { return }
+        if sendWaiters.isEmpty { return }
+        // Not in the order of their targets: a write waits for less than a flush before it.
         let sent = sentTotal
         let due = sendWaiters.filter { $0.target <= sent }
         for entry in due { entry.waiter.fire() }
