@@ -205,30 +205,6 @@ import UpdraftTesting
         }
     }
 
-    @Test func aThousandConnectionsLeaveNothingBehind() async throws {
-        try await withLoop { loop in
-            let server = TCPServer(port: 0)
-            try server.listen { stream in
-                for try await chunk in stream.chunks { try await stream.write(chunk) }
-            }
-            let streamsBefore = loop.openStreams
-            func connectOnce() async throws {
-                let stream = try await TCPClient.connect(host: "127.0.0.1", port: server.port)
-                try await stream.write("x")
-                #expect(try await stream.read(exactly: 1) == [120])
-                stream.close()
-                try await stream.closed()
-            }
-            try await connectOnce()
-            let descriptorsBefore = openDescriptors()
-            for _ in 0..<1_000 { try await connectOnce() }
-            try await loop.turns(until: { server.connectionCount == 0 })
-            #expect(loop.openStreams == streamsBefore)
-            // Tests that run beside this one have descriptors too, but by far not a thousand.
-            #expect(openDescriptors() - descriptorsBefore < 500)
-        }
-    }
-
     @Test func aFloodingConnectionDoesNotStarveAnother() async throws {
         try await withLoop { loop in
             loop.limits.streamBytesMax = 100_000

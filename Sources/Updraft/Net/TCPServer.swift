@@ -124,7 +124,7 @@ open class TCPServer {
             await connections.cut()
             throw error
         }
-        await connections.join()
+        try await connections.join()
     }
 
     /// Serves connections with `handleStream`, which a subclass overrides.
