@@ -1,7 +1,7 @@
 import Testing
 import UpdraftTesting
 
-@testable import Updraft
+import Updraft
 
 /// Bytes in callbacks: what the RPC peers read with.
 @Suite struct StreamConsumerTests {
