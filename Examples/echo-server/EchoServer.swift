@@ -29,17 +29,13 @@ struct EchoServer: ParsableCommand {
     func run() throws {
         let (host, port, line) = (host, port, line)
         do {
-            try IOLoop.run { loop in
+            try IOLoop.run { _ in
                 let server = TCPServer(host: host, port: port)
-                try server.bind()
-                // Whoever reads the line may send a signal at once; `serve` begins to watch for
-                // signals in its first turn, which is over when this goes on.
-                loop.spawn {
-                    try await loop.nextTurn()
+                let announce = {
                     guard let address = server.localAddress else { return }
                     StandardOutput.announce("listening on \(address)")
                 }
-                try await server.serve(until: .terminationSignals, drain: .seconds(5)) { stream in
+                try await server.serve(until: .terminationSignals, ready: announce) { stream in
                     try await line ? echoLines(stream) : echoBytes(stream)
                 }
             }
