@@ -122,7 +122,7 @@ public final class RPCPeer {
     public func onClose(_ callback: @escaping (RPCPeer) -> Void) {
         loop.checkThread("RPCPeer.onClose")
         if case .closed = phase {
-            loop.addCallback { [self] in callback(self) }
+            loop.runSoon { [self] in callback(self) }
         } else {
             closeCallbacks.append(callback)
         }
@@ -258,7 +258,7 @@ public final class RPCPeer {
         endWork()
         // A method that closes its caller's connection has yet to write its answer.
         guard dispatchDepth > 0 else { return stream.close(lingering: lingering) }
-        loop.addCallback { [self] in stream.close(lingering: lingering) }
+        loop.runSoon { [self] in stream.close(lingering: lingering) }
     }
 
     private func endWork() {

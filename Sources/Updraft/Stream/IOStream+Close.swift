@@ -59,7 +59,7 @@ extension IOStream {
     public func onClose(_ callback: @escaping () -> Void) {
         loop.checkThread("IOStream.onClose")
         if case .closed = phase {
-            loop.addCallback(callback)
+            loop.runSoon(callback)
         } else {
             closeCallbacks.append(callback)
         }
@@ -99,7 +99,7 @@ extension IOStream {
         if input == .ended {
             return finish(closedHere)
         }
-        if isOverBudget { loop.addCallback { [weak self] in self?.discardInput() } }
+        if isOverBudget { loop.runSoon { [weak self] in self?.discardInput() } }
     }
 
     /// The end, however it came: frees the transport and answers every waiter once.
@@ -124,8 +124,8 @@ extension IOStream {
         let consumer = consumer
         closeCallbacks = []
         self.consumer = nil
-        for callback in callbacks { loop.addCallback(callback) }
-        if let consumer { loop.addCallback { consumer.onEnd(reason) } }
+        for callback in callbacks { loop.runSoon(callback) }
+        if let consumer { loop.runSoon { consumer.onEnd(reason) } }
         for sender in senders { sender.waiter.fire(reason) }
         // Without the reason: what is buffered may satisfy the read; if not, it meets the reason.
         readWaiter.fire()
