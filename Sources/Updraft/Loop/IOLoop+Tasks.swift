@@ -173,7 +173,7 @@ extension IOLoop {
         defer { outcome.isAwaited = false }
         var expiry: Timeout?
         if let timeout {
-            expiry = callLater(timeout) { [unowned self] in
+            expiry = runLater(timeout) { [unowned self] in
                 scope.cancel()
                 stop()
             }

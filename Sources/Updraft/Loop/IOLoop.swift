@@ -50,7 +50,10 @@ public final class IOLoop {
     @exclusivity(unchecked) var table = DescriptorTable()
     /// Sinks without a descriptor, which nothing else would keep.
     var keptSinks: [ObjectIdentifier: any ReadinessSink] = [:]
+    let contexts = ContextExecutor(endsDropped: true)
+    @exclusivity(unchecked) var contextFreeTasks = ContextFreeTasks()
     var guests = GuestWaits()
+    var futureWaits: [ObjectIdentifier: any FutureWait] = [:]
     var signals: SignalWatch?
     let rootScope: TaskScope
     /// Tasks that the loop has started and that have not ended.
@@ -194,8 +197,10 @@ public final class IOLoop {
         }
         CurrentLoop.set(self)
         state = .running
+        contextFreeTasks.outsideLoop = CurrentTask.identity
         defer {
             state = .stopped
+            contextFreeTasks.outsideLoop = nil
             CurrentLoop.set(previous ?? self)
         }
         try runTurns()
@@ -241,11 +246,25 @@ public final class IOLoop {
         }
     }
 
+    /// Frees what will never run, and what it holds, which may be the loop.
+    private func dropCallbacks() {
+        contexts.close()
+        let timers = timers
+        let ready = executor.ready
+        let waits = futureWaits
+        self.timers = TimerHeap()
+        executor.ready = RingBuffer()
+        futureWaits = [:]
+        for wait in waits.values { wait.drop() }
+        withExtendedLifetime((timers, ready)) {}
+    }
+
     var isInTurns: Bool { state == .running || state == .stopping }
 
     private func release() {
         state = .closed
         signals = nil
+        dropCallbacks()
         if ownsBlockingPool { blockingPool?.close() }
         executor.close()
         executor.loop = nil
