@@ -78,14 +78,15 @@ public final class IOLoop {
     ///
     /// - Parameters:
     ///   - name: For log lines.
-    ///   - poller: Where readiness comes from; the platform's best by default.
+    ///   - poller: Where readiness comes from; the platform's best by default. To choose one of the
+    ///     platform's by name, give a `PollerChoice`, as in `.select`.
     ///   - clock: Where the time comes from; the monotonic clock by default.
     /// - Throws: `SystemError` if the system has no descriptors left.
     public init(
         name: String = "loop", poller: (any Poller)? = nil, clock: (any LoopClock)? = nil
     ) throws {
         self.name = name
-        self.poller = try poller ?? EpollPoller()
+        self.poller = try poller ?? PollerChoice.best.makePoller()
         self.clock = clock ?? MonotonicClock()
         executor = try LoopExecutor()
         rootScope = TaskScope(executor)
@@ -263,6 +264,8 @@ public struct LoopError: Error, Sendable, CustomStringConvertible {
         case noHandler
         /// A queue with a bound is full.
         case full
+        /// The system does not have the poller that was asked for.
+        case pollerUnavailable
     }
 
     /// What kind of error it is.

@@ -13,7 +13,7 @@ public final class EpollPoller: Poller {
 
     /// Makes an empty poller, closed on `exec` (contract row A15).
     ///
-    /// - Throws: `SystemError`, mostly for want of descriptors.
+    /// - Throws: `SystemError` for want of descriptors, and where the system has no epoll.
     public init() throws {
         assert(MemoryLayout<cu_event>.stride == MemoryLayout<PollEvent>.stride)
         descriptor = try SystemError.check(cu_epoll_create(), "epoll_create1")
