@@ -81,6 +81,11 @@ let package = Package(
             path: "Sources/updraft-cli",
             swiftSettings: settings
         ),
+        // Every Swift block of the README and of docs/ stands in here, so that it compiles.
+        .executableTarget(
+            name: "Snippets",
+            dependencies: ["Updraft", "UpdraftRPC", "MessagePack", "UpdraftTesting"],
+            path: "Examples/Snippets", swiftSettings: settings),
         // One program as three kinds of user module: see scripts/check-hops.
         .executableTarget(
             name: "hops-plain", dependencies: ["Updraft"], path: "Tests/Hops/plain",

@@ -29,10 +29,16 @@ struct EchoServer: ParsableCommand {
     func run() throws {
         let (host, port, line) = (host, port, line)
         do {
-            try IOLoop.run { _ in
+            try IOLoop.run { loop in
                 let server = TCPServer(host: host, port: port)
                 try server.bind()
-                StandardOutput.announce("listening on \(host):\(server.port)")
+                // Whoever reads the line may send a signal at once; `serve` begins to watch for
+                // signals in its first turn, which is over when this goes on.
+                loop.spawn {
+                    try await loop.nextTurn()
+                    guard let address = server.localAddress else { return }
+                    StandardOutput.announce("listening on \(address)")
+                }
                 try await server.serve(until: .terminationSignals, drain: .seconds(5)) { stream in
                     try await line ? echoLines(stream) : echoBytes(stream)
                 }

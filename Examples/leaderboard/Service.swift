@@ -31,23 +31,26 @@ struct Service: Sendable {
             throw error
         }
         game.stop()
-        try await withTimeout(Self.stopTime - stop.elapsed) { try await store.close() }
+        do {
+            try await withTimeout(Self.stopTime - stop.elapsed) { try await store.close() }
+        } catch is TimeoutError {
+            throw LeaderboardError(
+                .fileFailed, "the scores in \(folder) are written but not synced: the disk is slow")
+        }
     }
 
-    /// Whoever reads the line may send a signal at once, which must find the server ready for it.
-    /// The server begins to watch in the first turn of `serve`; the inner callback comes after it.
+    /// Whoever reads the line may send a signal at once; `serve` begins to watch for signals in its
+    /// first turn, which is over when this goes on.
     private func announceOnceSignalsAreWatched(
         _ rpc: RPCServer, _ loop: IOLoop, _ stop: StopClock
     ) {
-        let shownHost = host.contains(":") ? "[\(host)]" : host
-        let address = "\(shownHost):\(rpc.port)"
-        loop.addCallback {
-            loop.addCallback {
-                try stop.watch()
-                StandardOutput.announce(
-                    "listening on \(address) (MessagePack-RPC), scores in \(folder); "
-                        + "try: swift run updraft call \(address) sum 1 2")
-            }
+        loop.spawn {
+            try await loop.nextTurn()
+            guard let address = rpc.localAddress else { return }
+            try stop.watch()
+            StandardOutput.announce(
+                "listening on \(address) (MessagePack-RPC), scores in \(folder); "
+                    + "try: swift run updraft call \(address) sum 1 2")
         }
     }
 }

@@ -7,7 +7,8 @@ internal import MessagePack
 /// | binary | `{"$binary": "AQID"}`, in base64 (RFC 4648) |
 /// | extension of type 5 | `{"$ext": [5, "AQID"]}` |
 /// | not a number, infinities | `{"$float": "nan"}`, `"inf"`, `"-inf"` |
-/// | map with other keys than distinct strings, or that looks like one of these | `{"$map": [[1, "one"]]}` |
+/// | map with other keys than distinct strings | `{"$map": [[1, "one"]]}` |
+/// | map that looks like one of these | `{"$map": [["$ext", 1]]}` |
 enum JSONSpecial: String {
     case binary = "$binary"
     case ext = "$ext"

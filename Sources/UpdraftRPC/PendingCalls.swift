@@ -66,14 +66,9 @@ final class PendingCall {
 struct PendingCalls {
     private var calls: [UInt32: PendingCall] = [:]
     private var spare: [PendingCall] = []
-    private var lastID: UInt32
+    private var lastID: UInt32 = 0
 
     private static let spareMax = 16
-
-    /// - Parameter lastID: The id before the first; anything but 0 is for tests.
-    init(lastID: UInt32 = 0) {
-        self.lastID = lastID
-    }
 
     var count: Int { calls.count }
 
@@ -97,6 +92,11 @@ struct PendingCalls {
     mutating func end(_ call: PendingCall) {
         if calls[call.id] === call { calls[call.id] = nil }
         if spare.count < PendingCalls.spareMax { spare.append(call) }
+    }
+
+    /// Goes on after this id; for tests of what happens after the last one.
+    mutating func jump(to id: UInt32) {
+        lastID = id
     }
 
     /// Takes all calls, in the order in which they were made.

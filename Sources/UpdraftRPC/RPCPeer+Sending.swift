@@ -70,6 +70,8 @@ extension RPCPeer {
     private func checkStall() {
         guard case .on(_, let sentBytes, let unchangedSince) = stallWatch else { return }
         let now = loop.now
+        stream.sendNow()
+        if case .off = stallWatch { return }
         if stream.sentBytes != sentBytes {
             return watchStall(sentBytes: stream.sentBytes, unchangedSince: now)
         }

@@ -227,8 +227,7 @@ public final class RPCPeer {
     /// Closes the connection at once; what is unsent is dropped.
     public func abort() {
         loop.checkThread("RPCPeer.abort")
-        guard !isClosed else { return stream.abort() }
-        beginClosing(lingering: nil)
+        if !isClosed { endWork() }
         stream.abort()
     }
 
@@ -256,12 +255,16 @@ public final class RPCPeer {
     }
 
     private func beginClosing(lingering: Duration?) {
-        phase = .closing
-        failCalls(.lost("The connection was closed by this side."))
-        for task in tasks.values { task.cancel() }
+        endWork()
         // A method that closes its caller's connection has yet to write its answer.
         guard dispatchDepth > 0 else { return stream.close(lingering: lingering) }
         loop.addCallback { [self] in stream.close(lingering: lingering) }
+    }
+
+    private func endWork() {
+        phase = .closing
+        failCalls(.lost("The connection was closed by this side."))
+        for task in tasks.values { task.cancel() }
     }
 
     private func inputEnded(_ reason: any Error) {

@@ -15,7 +15,7 @@ struct CallCommand: ParsableCommand {
             Examples:
               updraft call 127.0.0.1:5700 sum -5 3
               updraft call --pretty 127.0.0.1:5700 top 10
-              updraft call --timeout 2 '[::1]:5700' submit 40
+              updraft call --timeout 2 '[::1]:5700' rank '"ann"'
 
             \(Literals.help)
             """)

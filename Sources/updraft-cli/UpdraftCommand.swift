@@ -10,7 +10,7 @@ struct UpdraftCommand: ParsableCommand {
         discussion: """
             Examples:
               updraft call 127.0.0.1:5700 sum 1 2
-              updraft call 127.0.0.1:5700 login '"ann"'
+              updraft call 127.0.0.1:5700 rank '"ann"'
               updraft methods 127.0.0.1:5700
               updraft notify 127.0.0.1:5700 event '{"level": 3}'
 

@@ -40,10 +40,16 @@ import UpdraftTesting
             let first = loop.async { try await store.append(Self.record("ada", 0)) }
             try await loop.turns { store.waitingCount == 1 }
             try await loop.runInExecutor { file.waitForArrival() }
-            let others = (1...100).map { score in
-                loop.async { try await store.append(Self.record("p\(score)", Int64(score))) }
+            var others: [LoopFuture<Scoreboard.Submission>] = []
+            for score in 1...100 {
+                others.append(
+                    loop.async {
+                        try await store.append(Self.record("p\(score)", Int64(score)))
+                    })
+                // So that each comes in a turn of its own.
+                try await loop.turns { store.waitingCount == 1 + score }
+                try await loop.nextTurn()
             }
-            try await loop.turns { store.waitingCount == 101 }
             file.open()
             #expect(try await first.value.rank == 1)
             for other in others { #expect(try await other.value.rank == 1) }

@@ -248,10 +248,11 @@ struct CallTests {
         }
     }
 
-    @Test(arguments: [
-        ("plain", "plain"), ([1, "in a list"], "in a list"),
-        (["message": "in a map", "code": 7], "in a map"), ([1, 2, 3], "[1, 2, 3]"),
-    ] as [(MessagePackValue, String)])
+    @Test(
+        arguments: [
+            ("plain", "plain"), ([1, "in a list"], "in a list"),
+            (["message": "in a map", "code": 7], "in a map"), ([1, 2, 3], "[1, 2, 3]"),
+        ] as [(MessagePackValue, String)])
     func errorsOfAnyShapeAreUnderstood(value: MessagePackValue, text: String) async throws {
         try await withLoop { loop in
             let server = TCPServer(port: 0)

@@ -1,4 +1,5 @@
 import MessagePack
+import Synchronization
 import Updraft
 import UpdraftRPC
 import UpdraftTesting
@@ -134,4 +135,13 @@ final class Gate {
 final class Box<Value> {
     var value: Value
     init(_ value: Value) { self.value = value }
+}
+
+/// Counts from closures that must be Sendable.
+final class Counter: Sendable {
+    private let count = Mutex(0)
+
+    var value: Int { count.withLock { $0 } }
+
+    func add(_ number: Int) { count.withLock { $0 += number } }
 }

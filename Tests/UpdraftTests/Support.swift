@@ -245,3 +245,7 @@ func streamOptions(_ change: (inout StreamOptions) -> Void) -> StreamOptions {
     change(&options)
     return options
 }
+
+func raiseSignal(_ signal: Signal) {
+    kill(getpid(), signal.number)
+}

@@ -73,9 +73,9 @@ import UpdraftTesting
         #expect(wasLive && action == nil)
     }
 
-    @Test func aHundredThousandCancelledSleepsLeaveNothing() async throws {
+    @Test func thousandsOfCancelledSleepsLeaveNothing() async throws {
         try await withLoop { loop in
-            for _ in 0..<100 {
+            for _ in 0..<30 {
                 let tasks = (0..<1_000).map { _ in
                     loop.spawn { try await loop.sleep(for: .seconds(3_600)) }
                 }

@@ -102,6 +102,7 @@ extension IOLoop {
     private func began(_ scope: TaskScope, below parent: TaskScope) {
         scope.attach(to: parent)
         taskCount += 1
+        tasksStarted &+= 1
     }
 
     private func ended(_ scope: TaskScope) {

@@ -53,6 +53,8 @@ public final class IOLoop {
     @exclusivity(unchecked) var buffers: BufferPool
     @exclusivity(unchecked) var flushQueue: [any Flushable] = []
     package internal(set) var openStreams = 0
+    /// Tasks that the loop has started so far, for tests of what needs none.
+    package internal(set) var tasksStarted: UInt64 = 0
     @exclusivity(unchecked) package internal(set) var turnNumber: UInt64 = 0
     var dueScratch: ContiguousArray<Timeout> = []
     let events: UnsafeMutableBufferPointer<PollEvent>

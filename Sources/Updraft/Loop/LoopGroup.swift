@@ -5,6 +5,7 @@
 public final class LoopGroup {
     private let loop: IOLoop
     private let node: TaskScope
+    /// Those that wait for the last child: a server's `serve` and its `drain` do at once.
     private var joiners: [Waiter] = []
     private var firstError: (any Error)?
 
@@ -46,7 +47,9 @@ public final class LoopGroup {
 
     func childEnded() {
         count -= 1
-        if count == 0 { allEnded() }
+        guard count == 0 else { return }
+        let joiners = joiners
+        for joiner in joiners { joiner.fire() }
     }
 
     /// What the children are about.
@@ -62,7 +65,7 @@ public final class LoopGroup {
     nonisolated(nonsending) func join() async {
         while count > 0 {
             do {
-                try await newJoiner().wait()
+                try await waitForEnd()
             } catch {
                 if firstError == nil { firstError = error }
                 cancelAll()
@@ -73,7 +76,14 @@ public final class LoopGroup {
 
     /// Waits until the last child has ended, but no longer than the calling task may wait.
     nonisolated(nonsending) func joinOrThrow() async throws {
-        while count > 0 { try await newJoiner().wait() }
+        while count > 0 { try await waitForEnd() }
+    }
+
+    private nonisolated(nonsending) func waitForEnd() async throws {
+        let joiner = Waiter(loop: loop)
+        joiners.append(joiner)
+        defer { joiners.removeAll { $0 === joiner } }
+        try await joiner.wait()
     }
 
     func rethrow() throws {
@@ -81,23 +91,15 @@ public final class LoopGroup {
     }
 
     private nonisolated(nonsending) func joinUncancellably() async {
-        while count > 0 { await newJoiner().waitUncancellably() }
+        while count > 0 {
+            let joiner = Waiter(loop: loop)
+            joiners.append(joiner)
+            await joiner.waitUncancellably()
+            joiners.removeAll { $0 === joiner }
+        }
     }
 
-    /// Several tasks may wait for the end: a server's own task and the one that drains it.
-    private func newJoiner() -> Waiter {
-        let joiner = Waiter(loop: loop)
-        joiners.append(joiner)
-        return joiner
-    }
-
-    private func allEnded() {
-        let joiners = joiners
-        self.joiners = []
-        for joiner in joiners { joiner.fire() }
-    }
-
-    private func fail(_ error: any Error) {
+    fileprivate func fail(_ error: any Error) {
         if firstError == nil { firstError = error }
         cancelAll()
     }
@@ -127,7 +129,8 @@ extension IOLoop {
             try group.rethrow()
             return result
         } catch {
-            group.cancelAll()
+            // The first error, before those that the children end with because of it.
+            group.fail(error)
             await group.join()
             try group.rethrow()
             throw error

@@ -31,9 +31,10 @@ final class ConnectionSet {
         onRoom()
     }
 
-    /// Waits for all to end by themselves.
-    nonisolated(nonsending) func join() async {
+    /// Waits for all to end by themselves, or cuts them if the calling task is cancelled.
+    nonisolated(nonsending) func join() async throws {
         await tasks.join()
+        try tasks.rethrow()
     }
 
     /// Cancels all and waits until they have ended.

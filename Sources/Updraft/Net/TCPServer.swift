@@ -124,7 +124,7 @@ open class TCPServer {
             await connections.cut()
             throw error
         }
-        await connections.join()
+        try await connections.join()
     }
 
     /// Serves connections with `handleStream`, which a subclass overrides.
@@ -172,21 +172,35 @@ open class TCPServer {
     private nonisolated(nonsending) func acceptConnections(
         _ handler: @escaping StreamHandler
     ) async throws {
-        connections.onRoom = { [acceptWaiter] in acceptWaiter.fire() }
+        try watchListeners()
         while phase == .serving {
             switch acceptBatch(handler) {
             case .drained:
-                try watchListeners()
-                defer { for listener in listeners { listener.unwatch() } }
-                try await acceptWaiter.wait()
-            case .full:
                 try await acceptWaiter.wait()
             case .busy:
                 try await loop.nextTurn()
+            case .full:
+                try await pauseAccepting(until: waitForRoom)
             case .exhausted:
-                try await loop.sleep(for: options.exhaustionPause)
+                try await pauseAccepting { try await loop.sleep(for: options.exhaustionPause) }
             }
         }
+    }
+
+    /// The listeners are watched level-triggered: unwatched, what waits in them does not make the
+    /// loop spin.
+    private nonisolated(nonsending) func pauseAccepting(
+        until end: nonisolated(nonsending) () async throws -> Void
+    ) async throws {
+        for listener in listeners { listener.unwatch() }
+        try await end()
+        if phase == .serving { try watchListeners() }
+    }
+
+    private nonisolated(nonsending) func waitForRoom() async throws {
+        connections.onRoom = { [acceptWaiter] in acceptWaiter.fire() }
+        defer { connections.onRoom = {} }
+        try await acceptWaiter.wait()
     }
 
     private enum Batch { case drained, full, busy, exhausted }

@@ -54,8 +54,12 @@ extension IOStream {
     }
 
     /// Sends what was written now instead of at the end of the turn, as far as the kernel takes it.
+    ///
+    /// It tries although no event has told of room: the kernel tells of it only when a third of
+    /// its buffer is free, which with a slow reader can be megabytes and minutes apart.
     package func sendNow() {
         loop.checkThread("IOStream")
+        readiness.insert(.write)
         sendPending()
     }
 
@@ -154,7 +158,8 @@ extension IOStream {
     }
 
     private func wakeSendWaiters() {
-        guard let first = sendWaiters.first, first.target <= sentTotal else { return }
+        if sendWaiters.isEmpty { return }
+        // Not in the order of their targets: a write waits for less than a flush before it.
         let sent = sentTotal
         let due = sendWaiters.filter { $0.target <= sent }
         for entry in due { entry.waiter.fire() }

@@ -1,0 +1,141 @@
+import MessagePack
+import Testing
+import Updraft
+import UpdraftRPC
+import UpdraftTesting
+
+struct BackPressureTests {
+    @Test func requestsInProgressAreBoundedAndTheRestFollows() async throws {
+        var options = RPCOptions()
+        options.requestsInProgressMax = 4
+        let most = Counter()
+        try await withServer(
+            options: options,
+            methods: { rpc in
+                let gate = Gate()
+                rpc.register("slow") { (peer: RPCPeer, x: Int) in
+                    if gate.waiting + 1 > most.value { most.add(1) }
+                    try await gate.wait()
+                    return x
+                }
+                rpc.onConnect = { peer in
+                    peer.loop.spawn {
+                        try await until(peer.loop) { gate.waiting == 4 }
+                        // Were there no bound, more of them would start in these turns.
+                        for _ in 0..<20 { try await peer.loop.nextTurn() }
+                        gate.open()
+                    }
+                }
+            }
+        ) { server in
+            let client = try await RPCClient.connect(host: "127.0.0.1", port: server.port)
+            let sum = Box(0)
+            try await client.loop.group { group in
+                for x in 1...50 {
+                    group.spawn { sum.value += try await client.call("slow", x) }
+                }
+            }
+            #expect(sum.value == 1_275)
+            client.close()
+        }
+        #expect(most.value == 4)
+    }
+
+    @Test func peerThatDoesNotReadIsNotReadFromAndGetsAllWhenItReads() async throws {
+        let calls = Counter()
+        try await withServer(methods: { rpc in
+            rpc.register("big") { (x: Int) in
+                calls.add(1)
+                return String(repeating: "x", count: 200_000)
+            }
+        }) { server in
+            let raw = try await RawClient(server)
+            let wanted = 200
+            for id in 0..<wanted {
+                try await raw.send([0, .int(Int64(id)), "big", [1]])
+            }
+            try await raw.stream.flush()
+            try await until(server.loop) { calls.value > 4 }
+            for _ in 0..<50 { try await server.loop.nextTurn() }
+            // 40 MB of answers in all; the kernel and the mark hold a part of them.
+            #expect(calls.value < wanted)
+            for id in 0..<wanted {
+                let answer = try await raw.receive()
+                #expect(answer[1] == .int(Int64(id)))
+            }
+            #expect(calls.value == wanted)
+            raw.stream.close()
+        }
+    }
+
+    @Test func peerThatTakesNothingForTooLongIsCutOffAndTheOthersDoNotNotice() async throws {
+        var options = RPCOptions()
+        options.stallTimeout = .milliseconds(100)
+        try await withServer(
+            options: options,
+            methods: { rpc in
+                rpc.register("big") { String(repeating: "x", count: 200_000) }
+                rpc.register("one") { 1 }
+            }
+        ) { server in
+            let good = try await RPCClient.connect(host: "127.0.0.1", port: server.port)
+            let raw = try await RawClient(server)
+            for id in 0..<200 { try await raw.send([0, .int(Int64(id)), "big", []]) }
+            while server.peerCount == 2 {
+                let one: Int = try await good.call("one")
+                #expect(one == 1)
+            }
+            #expect(server.peerCount == 1)
+            raw.stream.abort()
+            good.close()
+        }
+    }
+
+    @Test func peerThatReadsSlowlyIsNotCutOff() async throws {
+        var options = RPCOptions()
+        options.stallTimeout = .milliseconds(200)
+        try await withServer(
+            options: options,
+            methods: { rpc in
+                rpc.register("big") { String(repeating: "x", count: 100_000) }
+            }
+        ) { server in
+            let raw = try await RawClient(server)
+            for id in 0..<100 { try await raw.send([0, .int(Int64(id)), "big", []]) }
+            let start = server.loop.now
+            var bytes = 0
+            // Slow, but steady: far longer in all than the limit for no progress.
+            while start.duration(to: server.loop.now) < .milliseconds(600) {
+                bytes += try await raw.stream.read(upTo: 65_536).count
+                try await server.loop.sleep(for: .milliseconds(10))
+            }
+            #expect(server.peerCount == 1)
+            while bytes < 100 * 100_000 { bytes += try await raw.stream.read(upTo: 65_536).count }
+            raw.stream.close()
+        }
+    }
+
+    @Test func notificationsToAPeerThatDoesNotReadAreBounded() async throws {
+        var options = RPCOptions()
+        options.unsentBytesMax = 2_000_000
+        try await withServer(options: options, methods: { _ in }) { server in
+            let raw = try await RawClient(server)
+            try await until(server.loop) { server.peerCount == 1 }
+            let peer = try #require(server.peers.first)
+            let text = String(repeating: "x", count: 100_000)
+            var sent = 0
+            let error = await rpcErrorOf {
+                while true {
+                    try peer.notify("event", text)
+                    sent += 1
+                    if sent % 16 == 0 { try await server.loop.nextTurn() }
+                }
+            }
+            #expect(error?.code == .connectionLost)
+            #expect(peer.isClosed)
+            #expect(sent * 100_000 > 2_000_000)
+            try await until(server.loop) { server.peerCount == 0 }
+            raw.stream.abort()
+        }
+    }
+}

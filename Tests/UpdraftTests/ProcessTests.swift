@@ -1,0 +1,142 @@
+import Glibc
+import Testing
+import Updraft
+import UpdraftTesting
+
+/// What needs a process of its own: mistakes that stop it, and counts of what it has.
+@Suite struct ProcessTests {
+    private static func standardError(_ result: ExitTest.Result?) -> String {
+        String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+    }
+
+    // MARK: Mistakes
+
+    @Test func aLoopUsedOnAnotherThreadStopsTheProgramWithASentence() async {
+        let result = await #expect(
+            processExitsWith: .failure, observing: [\.standardErrorContent]
+        ) {
+            try await withLoop { loop in
+                nonisolated(unsafe) let smuggled = loop
+                await Task.detached { smuggled.addCallback {} }.value
+            }
+        }
+        let text = Self.standardError(result)
+        #expect(text.contains("IOLoop.addCallback was used outside its loop's thread"))
+        #expect(text.contains("loop.remote.addCallback"))
+    }
+
+    @Test func aStreamUsedOnAnotherThreadStopsTheProgramWithASentence() async {
+        let result = await #expect(
+            processExitsWith: .failure, observing: [\.standardErrorContent]
+        ) {
+            try await withLoop { loop in
+                nonisolated(unsafe) let (stream, _) = try MemoryStream.pair(on: loop)
+                await Task.detached { try? await stream.write("x") }.value
+            }
+        }
+        #expect(Self.standardError(result).contains("was used outside its loop's thread"))
+    }
+
+    @Test func withoutALoopCurrentSaysWhatToDo() async {
+        let result = await #expect(
+            processExitsWith: .failure, observing: [\.standardErrorContent]
+        ) {
+            await Task.detached { _ = IOLoop.current }.value
+        }
+        let text = Self.standardError(result)
+        #expect(text.contains("There is no loop on this thread"))
+        #expect(text.contains("loop.spawn"))
+    }
+
+    @Test func aServerOutsideALoopSaysWhatToDo() async {
+        let result = await #expect(
+            processExitsWith: .failure, observing: [\.standardErrorContent]
+        ) {
+            _ = TCPServer(port: 0)
+        }
+        #expect(Self.standardError(result).contains("There is no loop on this thread"))
+    }
+
+    @Test func closingARunningLoopSaysSo() async {
+        let result = await #expect(
+            processExitsWith: .failure, observing: [\.standardErrorContent]
+        ) {
+            try await withLoop { loop in loop.close() }
+        }
+        #expect(Self.standardError(result).contains("close was called while the loop runs"))
+    }
+
+    // MARK: Counts
+
+    @Test func aThousandConnectionsLeaveNothingBehind() async {
+        await #expect(processExitsWith: .success) {
+            try await withLoop { loop in
+                let server = TCPServer(port: 0)
+                try server.listen { stream in
+                    for try await chunk in stream.chunks { try await stream.write(chunk) }
+                }
+                func connect() async throws {
+                    let stream = try await TCPClient.connect(host: "127.0.0.1", port: server.port)
+                    try await stream.write("x")
+                    let reply = try await stream.read(exactly: 1)
+                    precondition(reply == [120])
+                    stream.close()
+                    try await stream.closed()
+                }
+                try await connect()
+                try await loop.turns(until: { server.connectionCount == 0 })
+                let descriptors = openDescriptors()
+                let streams = loop.openStreams
+                for _ in 0..<1_000 { try await connect() }
+                try await loop.turns(until: { server.connectionCount == 0 })
+                precondition(loop.openStreams == streams)
+                precondition(openDescriptors() == descriptors)
+            }
+        }
+    }
+
+    @Test func closedLoopsLeaveNoDescriptors() async {
+        await #expect(processExitsWith: .success) {
+            @Sendable func useALoop() throws {
+                try IOLoop.run { loop in
+                    let server = TCPServer(port: 0)
+                    try server.listen { stream in try await stream.closed() }
+                    _ = try await TCPClient.connect(host: "127.0.0.1", port: server.port)
+                    try loop.addSignalHandler(.sigusr1) {}
+                    _ = try await loop.runInExecutor { 1 }
+                    try await loop.turns(3)
+                }
+            }
+            try await onFreshThread { try useALoop() }
+            let before = openDescriptors()
+            try await onFreshThread { for _ in 0..<50 { try useALoop() } }
+            precondition(openDescriptors() == before)
+        }
+    }
+
+    @Test func aSignalWithoutAHandlerEndsTheProcessAgain_D5() async {
+        await #expect(processExitsWith: .signal(SIGTERM)) {
+            try await withLoop { loop in
+                let waiting = loop.async { try await loop.signal([.sigterm]) }
+                try await loop.turns(3)
+                raiseSignal(.sigterm)
+                _ = try await waiting.value
+                raiseSignal(.sigterm)
+                try await loop.sleep(for: .seconds(5))
+            }
+        }
+    }
+
+    @Test func aClosedPipeIsAnErrorAndNoSignal() async {
+        await #expect(processExitsWith: .success) {
+            try await withLoop { loop in
+                let (near, far) = try await connectedPair(on: loop)
+                far.abort()
+                for _ in 0..<10 {
+                    _ = await failure { try await near.write("x") }
+                    try await loop.nextTurn()
+                }
+            }
+        }
+    }
+}
