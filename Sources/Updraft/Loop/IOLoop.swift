@@ -39,7 +39,7 @@ public final class IOLoop {
     public var blockingPool: BlockingPool?
     var ownsBlockingPool = false
 
-    let poller: any Poller
+    package let poller: any Poller
     let clock: any LoopClock
     @exclusivity(unchecked) var timers = TimerHeap()
     @exclusivity(unchecked) var table = DescriptorTable()

@@ -72,7 +72,8 @@ public final class EpollPoller: Poller {
     /// Rounded up: a wait that ends in the last millisecond before a deadline would spin.
     private func milliseconds(_ nanoseconds: Int64) -> Int32 {
         if nanoseconds < 0 { return -1 }
-        let milliseconds = (nanoseconds + 999_999) / 1_000_000
+        let (whole, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        let milliseconds = rest > 0 ? whole + 1 : whole
         return Int32(min(milliseconds, Int64(Int32.max)))
     }
 }

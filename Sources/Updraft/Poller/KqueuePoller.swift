@@ -65,16 +65,7 @@ public final class KqueuePoller: Poller {
         try SystemError.check(cu_descriptor_check(descriptor), operation)
         while records.count <= Int(descriptor) { records.append(Record()) }
         let record = Record(isWatched: true, mode: mode, events: events)
-        do {
-            for filter in Self.filters where record.watches(filter) {
-                try addFilter(filter, descriptor, mode, token, operation)
-            }
-        } catch {
-            for filter in Self.filters where record.watches(filter) {
-                _ = calls.pointee.remove(self.descriptor, descriptor, filter)
-            }
-            throw error
-        }
+        try addFilters(record, descriptor, token, operation)
         records[Int(descriptor)] = record
     }
 
@@ -94,9 +85,7 @@ public final class KqueuePoller: Poller {
         try removeFilters(descriptor, operation)
         records[Int(descriptor)].events = []
         let record = Record(isWatched: true, mode: mode, events: events)
-        for filter in Self.filters where record.watches(filter) {
-            try addFilter(filter, descriptor, mode, token, operation)
-        }
+        try addFilters(record, descriptor, token, operation)
         records[Int(descriptor)] = record
     }
 
@@ -154,12 +143,19 @@ public final class KqueuePoller: Poller {
         descriptor >= 0 && Int(descriptor) < records.count && records[Int(descriptor)].isWatched
     }
 
-    private func addFilter(
-        _ filter: Int32, _ descriptor: Int32, _ mode: PollMode, _ token: UInt64,
-        _ operation: String
+    /// All of them or none.
+    private func addFilters(
+        _ record: Record, _ descriptor: Int32, _ token: UInt64, _ operation: String
     ) throws(SystemError) {
-        try SystemError.check(
-            calls.pointee.add(self.descriptor, descriptor, filter, mode == .edge, token), operation)
+        for filter in Self.filters where record.watches(filter) {
+            let result = calls.pointee.add(
+                self.descriptor, descriptor, filter, record.mode == .edge, token)
+            guard result < 0 else { continue }
+            for added in Self.filters where added < filter && record.watches(added) {
+                _ = calls.pointee.remove(self.descriptor, descriptor, added)
+            }
+            throw SystemError(errno: result, operation: operation)
+        }
     }
 
     /// Tries all of them, and throws the first failure.
