@@ -23,9 +23,10 @@ struct Service: Sendable {
         do {
             let rpc = RPCServer(host: host, port: port)
             game.register(in: rpc)
-            try rpc.bind()
-            announceOnceSignalsAreWatched(rpc, loop, stop)
-            _ = try await rpc.serve(until: .terminationSignals, drain: Self.drainTime)
+            try stop.watch()
+            _ = try await rpc.serve(until: .terminationSignals, drain: Self.drainTime) {
+                announce(rpc)
+            }
         } catch {
             try? await store.close()
             throw error
@@ -39,19 +40,11 @@ struct Service: Sendable {
         }
     }
 
-    /// Whoever reads the line may send a signal at once; `serve` begins to watch for signals in its
-    /// first turn, which is over when this goes on.
-    private func announceOnceSignalsAreWatched(
-        _ rpc: RPCServer, _ loop: IOLoop, _ stop: StopClock
-    ) {
-        loop.spawn {
-            try await loop.nextTurn()
-            guard let address = rpc.localAddress else { return }
-            try stop.watch()
-            StandardOutput.announce(
-                "listening on \(address) (MessagePack-RPC), scores in \(folder); "
-                    + "try: swift run updraft call \(address) sum 1 2")
-        }
+    private func announce(_ rpc: RPCServer) {
+        guard let address = rpc.localAddress else { return }
+        StandardOutput.announce(
+            "listening on \(address) (MessagePack-RPC), scores in \(folder); "
+                + "try: swift run updraft call \(address) sum 1 2")
     }
 }
 

@@ -133,7 +133,7 @@ enum RPCMessage {
         _ kind: Kind, _ size: Int, _ reader: inout MessagePackReader
     ) -> RPCMessage {
         let text = "\(kind.name) must be an array of \(kind.size) elements, not of \(size)"
-        if kind == .notification { return .invalidNotification(text) }
+        // Told for notifications too: an array of another size is none.
         let sender = kind == .request ? id(&reader) : nil
         return .invalid(id: sender ?? 0, text)
     }

@@ -43,7 +43,7 @@ extension RPCPeer {
             "\(self) was cut off: it left \(stream.unsentBytes) bytes unread")
         abort()
         throw RPCError.lost(
-            "The peer was cut off, because it left more than \(options.unsentBytesMax) bytes unread."
+            "The peer was cut off: it left more than \(options.unsentBytesMax) bytes unread."
         )
     }
 

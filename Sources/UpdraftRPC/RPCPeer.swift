@@ -40,9 +40,9 @@ public final class RPCPeer {
 
     private var scanner: MessagePackScanner
     private var strayFrames = 0
-    private var dispatchDepth = 0
-    private var endWaiters: [Waiter] = []
-    private var closeCallbacks: [(RPCPeer) -> Void] = []
+    var dispatchDepth = 0
+    var endWaiters: [Waiter] = []
+    var closeCallbacks: [(RPCPeer) -> Void] = []
     /// Names in a server's `users` that stand for this peer.
     var userNames: Set<String> = []
 
@@ -210,106 +210,6 @@ public final class RPCPeer {
             return
         }
         call.answer(payload)
-    }
-
-    // MARK: The end
-
-    /// Closes the connection after what was written has been sent. Our calls fail at once, the
-    /// peer's requests in progress are cancelled. Calling it again does nothing.
-    ///
-    /// A synchronous method may close its caller's connection: the answer is still sent.
-    public func close() {
-        loop.checkThread("RPCPeer.close")
-        guard !isClosed else { return }
-        beginClosing(lingering: RPCPeer.lingerTime)
-    }
-
-    /// Closes the connection at once; what is unsent is dropped.
-    public func abort() {
-        loop.checkThread("RPCPeer.abort")
-        if !isClosed { endWork() }
-        stream.abort()
-    }
-
-    /// Takes what the kernel has received already, then no further requests; closes when those in
-    /// progress are answered.
-    func drain() {
-        guard case .open = phase else { return }
-        stream.consumeNow()
-        guard case .open = phase else { return }
-        phase = .draining(isPeerSending: false)
-        closeIfDone()
-    }
-
-    /// Closes a connection that takes no more requests and has answered all.
-    func closeIfDone() {
-        guard intake.inProgress == 0 else { return }
-        switch phase {
-        case .draining(let isPeerSending):
-            beginClosing(lingering: isPeerSending ? RPCPeer.lingerTime : nil)
-        case .inputEnded:
-            beginClosing(lingering: nil)
-        case .open, .closing, .closed:
-            break
-        }
-    }
-
-    private func beginClosing(lingering: Duration?) {
-        endWork()
-        // A method that closes its caller's connection has yet to write its answer.
-        guard dispatchDepth > 0 else { return stream.close(lingering: lingering) }
-        loop.addCallback { [self] in stream.close(lingering: lingering) }
-    }
-
-    private func endWork() {
-        phase = .closing
-        failCalls(.lost("The connection was closed by this side."))
-        for task in tasks.values { task.cancel() }
-    }
-
-    private func inputEnded(_ reason: any Error) {
-        guard !isClosed else { return }
-        switch reason {
-        case let error as StreamError:
-            guard error.code == .endOfStream else { return }
-            if stream.unparsedBytes > 0 {
-                context.log.debug("\(self) ended its direction in the middle of a message")
-            }
-            phase = .inputEnded
-            failCalls(.lost("The peer ended its direction."))
-            closeIfDone()
-        case let error as MessagePackError:
-            refuse("the messages can't be understood any further: \(error.message)")
-        case let error as RPCError:
-            refuse(error.message)
-        default:
-            refuse("the messages can't be understood any further")
-        }
-    }
-
-    /// The framing is lost: tells the peer once, and goes.
-    private func refuse(_ text: String) {
-        context.log.debug("\(self): \(text)")
-        answerError(0, text)
-        beginClosing(lingering: RPCPeer.lingerTime)
-    }
-
-    private func connectionEnded() {
-        if case .closed = phase { return }
-        phase = .closed
-        stopStallWatch()
-        failCalls(.lost("The connection was lost.", cause: stream.closeReason))
-        for task in tasks.values { task.cancel() }
-        let callbacks = closeCallbacks
-        let waiters = endWaiters
-        closeCallbacks = []
-        endWaiters = []
-        for callback in callbacks { callback(self) }
-        for waiter in waiters { waiter.fire() }
-    }
-
-    private func failCalls(_ error: RPCError) {
-        for call in calls.takeAll() { call.fail(error) }
     }
 }
 

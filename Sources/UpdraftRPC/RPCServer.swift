@@ -93,17 +93,21 @@ public final class RPCServer: RPCMethodRegistry {
     ///
     /// Each connection is closed when its requests are answered and all is sent.
     ///
-    /// - Throws: As `serve`.
+    /// - Parameter ready: Called when the server listens and watches for the signals: the place to
+    ///   announce it.
+    /// - Throws: As `serve`; `SystemError` for signals that can't be caught.
     @discardableResult
     public nonisolated(nonsending) func serve(
-        until condition: StopCondition, drain limit: Duration = .seconds(5)
+        until condition: StopCondition, drain limit: Duration = .seconds(5),
+        ready: () -> Void = {}
     ) async throws -> StopReport {
         try bind()
         let watch = StopWatch(loop)
-        watch.begin(condition) { [self] signal in
+        try watch.begin(condition) { [self] signal in
             context.log.info("stopping on \(signal): \(peerCount) connections to drain")
             return await drain(limit)
         }
+        ready()
         do {
             try await serve()
         } catch {

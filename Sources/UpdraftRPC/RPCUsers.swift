@@ -37,7 +37,7 @@ public struct RPCUsers {
 
     /// Forgets the names of a peer that is gone.
     mutating func remove(_ peer: RPCPeer) {
-        for name in peer.userNames where peers[name] === peer { peers[name] = nil }
+        for name in peer.userNames { peers[name] = nil }
         peer.userNames = []
     }
 }

@@ -106,7 +106,7 @@ struct BackPressureTests {
             var bytes = 0
             // Slow, but steady: far longer in all than the limit for no progress.
             while start.duration(to: server.loop.now) < .milliseconds(600) {
-                bytes += try await raw.stream.read(upTo: 65_536).count
+                bytes += try await raw.stream.read(upTo: 16_384).count
                 try await server.loop.sleep(for: .milliseconds(10))
             }
             #expect(server.peerCount == 1)

@@ -75,10 +75,13 @@ struct BadInputTests {
             let good = try await RawClient(server)
             let bad = try await RawClient(server)
             try await bad.send([0, 1, "sum", [40, 2]])
-            try await bad.stream.write(bytes + Array("and more of it".utf8))
+            // Far more than is read at once: a reset would meet it, and take the error away.
+            try await bad.stream.write(bytes + [UInt8](repeating: 0x41, count: 2_000_000))
+            try await bad.stream.flush()
             #expect(try await bad.receive() == [1, 1, nil, 42])
             var last: MessagePackValue = nil
-            while let next = try? await bad.receive() { last = next }
+            let end = await errorOf { while true { last = try await bad.receive() } }
+            #expect((end as? StreamError)?.code == .endOfStream)
             #expect(last[0] == 1 && last[1] == 0 && last[3] == .nil)
             #expect(last[2]?.stringValue?.contains(word) == true, "\(last)")
             bad.stream.close()

@@ -139,4 +139,49 @@ import UpdraftTesting
             }
         }
     }
+
+    @Test func aServerWithoutDescriptorsPausesInsteadOfSpinningAndRecovers() async {
+        await #expect(processExitsWith: .success) {
+            try await withLoop { loop in
+                var options = TCPServer.Options()
+                options.exhaustionPause = .milliseconds(20)
+                let server = TCPServer(port: 0, options: options)
+                var served = 0
+                try server.bind()
+                // The kernel makes the connections; the server finds no descriptor for them.
+                var clients: [IOStream] = []
+                for _ in 0..<5 {
+                    clients.append(
+                        try await TCPClient.connect(host: "127.0.0.1", port: server.port))
+                }
+                let free = dup(0)
+                close(free)
+                let whole = limitDescriptors(to: rlim_t(free))
+                try server.listen { stream in
+                    served += 1
+                    try await stream.write("!")
+                }
+                let before = loop.turnNumber
+                try await loop.sleep(for: .milliseconds(200))
+                precondition(served == 0)
+                precondition(loop.turnNumber - before < 100)
+                _ = limitDescriptors(to: whole)
+                for client in clients {
+                    let reply = try await client.readToEnd()
+                    precondition(reply == [33])
+                }
+            }
+        }
+    }
+}
+
+/// Descriptor numbers from the limit on are refused; returns the limit before.
+private func limitDescriptors(to count: rlim_t) -> rlim_t {
+    var limit = rlimit()
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    precondition(getrlimit(resource, &limit) == 0)
+    let before = limit.rlim_cur
+    limit.rlim_cur = count
+    precondition(setrlimit(resource, &limit) == 0)
+    return before
 }

@@ -256,6 +256,29 @@ import UpdraftTesting
         }
     }
 
+    @Test func aConnectionInTheMiddleOfALineIsNotIdle() async throws {
+        try await withLoop { loop in
+            let server = TCPServer(port: 0)
+            try server.bind()
+            let serving = loop.async {
+                try await server.serve { stream in
+                    for try await line in stream.lines { try await stream.write(line + [10]) }
+                }
+            }
+            let stream = try await connect(server)
+            try await stream.write("half")
+            try await loop.turns(until: { server.connectionCount == 1 })
+            try await loop.turns(5)
+            let draining = loop.async { await server.drain(.seconds(20)) }
+            try await loop.turns(10)
+            #expect(!draining.isDone)
+            try await stream.write(" and half\n")
+            #expect(try await draining.value == 0)
+            try await serving.value
+            #expect(try await stream.readToEnd() == "half and half\n".bytes)
+        }
+    }
+
     @Test func theDeadlineCutsAndCountsWhatIsLeft() async throws {
         try await withLoop { loop in
             let server = TCPServer(port: 0)

@@ -39,6 +39,11 @@ public final class IOLoop {
     public var blockingPool: BlockingPool?
     var ownsBlockingPool = false
 
+    /// The loops that this one was started with; nil for a loop of its own.
+    var crew: LoopCrew?
+    /// Servers that this loop has made so far: tells them apart within a crew.
+    var serversMade = 0
+
     package let poller: any Poller
     let clock: any LoopClock
     @exclusivity(unchecked) var timers = TimerHeap()

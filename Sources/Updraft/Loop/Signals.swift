@@ -115,20 +115,7 @@ extension IOLoop {
     ///
     /// - Throws: `CancellationError`; `TimeoutError`; `SystemError` as `addSignalHandler`.
     public nonisolated(nonsending) func signal(_ wanted: Set<Signal>) async throws -> Signal {
-        let waiter = Waiter(loop: self)
-        var received: Signal?
-        var ids: [SignalHandlerID] = []
-        defer { for id in ids { removeSignalHandler(id) } }
-        for signal in wanted {
-            ids.append(
-                try addSignalHandler(signal) {
-                    if received == nil { received = signal }
-                    waiter.fire()
-                })
-        }
-        try await waiter.wait()
-        guard let received else { throw CancellationError() }
-        return received
+        try await SignalWait(self, wanted).value
     }
 
     private func makeSignalWatch() throws -> SignalWatch {
@@ -136,5 +123,53 @@ extension IOLoop {
         try watch(made.descriptor, events: .read, mode: .level, sink: made)
         signals = made
         return made
+    }
+}
+
+/// A wait for the first of some signals, which are watched from the start on.
+final class SignalWait {
+    private let loop: IOLoop
+    private let waiter: Waiter
+    private var received: Signal?
+    private var ids: [SignalHandlerID] = []
+
+    init(_ loop: IOLoop, _ wanted: Set<Signal>) throws {
+        self.loop = loop
+        waiter = Waiter(loop: loop)
+        for signal in wanted {
+            ids.append(
+                try loop.addSignalHandler(signal) { [weak self] in self?.receive(signal) })
+        }
+    }
+
+    deinit {
+        stopWatching()
+    }
+
+    /// The signal. Afterwards signals have their default action again.
+    var value: Signal {
+        get async throws {
+            if received == nil {
+                do {
+                    try await waiter.wait()
+                } catch {
+                    stopWatching()
+                    throw error
+                }
+            }
+            guard let received else { throw CancellationError() }
+            return received
+        }
+    }
+
+    private func receive(_ signal: Signal) {
+        if received == nil { received = signal }
+        stopWatching()
+        waiter.fire()
+    }
+
+    private func stopWatching() {
+        for id in ids { loop.removeSignalHandler(id) }
+        ids = []
     }
 }

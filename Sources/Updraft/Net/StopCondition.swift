@@ -34,12 +34,16 @@ package final class StopWatch {
     }
 
     /// Starts to wait; on a signal, runs `drain`, which returns the connections that it cut.
+    ///
+    /// From the return on, a signal is not lost: whoever is told then that the server is ready may
+    /// send one at once.
     package func begin(
         _ condition: StopCondition,
         _ drain: nonisolated(nonsending) @escaping (Signal) async -> Int
-    ) {
+    ) throws {
+        let wait = try SignalWait(loop, condition.signals)
         work = loop.async { [self] in
-            let signal = try await loop.signal(condition.signals)
+            let signal = try await wait.value
             self.signal = signal
             return await drain(signal)
         }
@@ -68,18 +72,21 @@ extension TCPServer {
     /// try await server.serve(until: .terminationSignals, drain: .seconds(5)) { stream in … }
     /// ```
     ///
-    /// - Throws: As `serve`.
+    /// - Parameter ready: Called when the server listens and watches for the signals: the place to
+    ///   announce it.
+    /// - Throws: As `serve`; `SystemError` for signals that can't be caught.
     @discardableResult
     public nonisolated(nonsending) func serve(
         until condition: StopCondition, drain limit: Duration = .seconds(5),
-        _ handler: @escaping StreamHandler
+        ready: () -> Void = {}, _ handler: @escaping StreamHandler
     ) async throws -> StopReport {
         try bind()
         let watch = StopWatch(loop)
-        watch.begin(condition) { [self] signal in
+        try watch.begin(condition) { [self] signal in
             logger.info("stopping on \(signal): \(connectionCount) connections to drain")
             return await drain(limit)
         }
+        ready()
         do {
             try await serve(handler)
         } catch {

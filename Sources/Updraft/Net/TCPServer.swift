@@ -90,11 +90,7 @@ open class TCPServer {
         loop.checkThread("TCPServer.bind")
         guard phase == .idle else { return }
         do {
-            let address = try SocketAddress(host: host, port: requestedPort)
-            listeners = [
-                try Listener(
-                    address, backlog: options.backlog, reusePort: options.reusePort, loop: loop)
-            ]
+            try bindListeners()
         } catch let error as SystemError {
             let place = "\(host):\(requestedPort)"
             let reason =
@@ -104,6 +100,28 @@ open class TCPServer {
             throw StreamError(.cannotListen, "\(reason).", cause: error)
         }
         phase = .bound
+    }
+
+    /// In a crew of several loops the server of each listens on the same port.
+    private func bindListeners() throws {
+        guard let crew = loop.crew, crew.count > 1 else {
+            listeners = [try listener(port: requestedPort, reusePort: options.reusePort)]
+            return
+        }
+        loop.serversMade += 1
+        try crew.bindShared("\(host) \(loop.serversMade)", port: requestedPort) { port, isFirst in
+            // Alone first: with SO_REUSEPORT the port would be shared silently with another program
+            // of the same user that uses it too.
+            if isFirst { try self.listener(port: port, reusePort: false).close() }
+            let listener = try listener(port: port, reusePort: true)
+            listeners = [listener]
+            return listener.localAddress.port ?? port
+        }
+    }
+
+    private func listener(port: Int, reusePort: Bool) throws -> Listener {
+        let address = try SocketAddress(host: host, port: port)
+        return try Listener(address, backlog: options.backlog, reusePort: reusePort, loop: loop)
     }
 
     /// Serves connections with `handler` until `stop` is called, then waits for those that are

@@ -190,7 +190,8 @@ extension IOStream {
     /// - Parameter what: What the read was for, to end a sentence with.
     private func mustWait(for what: @autoclosure () -> String) throws -> Bool {
         if case .closed(let reason) = phase { throw reason }
-        if case .open = phase {} else {
+        if case .open = phase {
+        } else {
             throw StreamError(.closed, "The stream was closed by this side.")
         }
         if input == .ended {

@@ -177,14 +177,12 @@ extension IOStream: ReadinessSink {
         finish(StreamError(.closed, "The loop was closed."), abort: !writeQueue.isEmpty)
     }
 
-    /// A reset, mostly. A reader meets it by itself, after the bytes that came before it; to look
-    /// at the socket's error here would take it away from the reader, who would see a clean end.
     private func noticeFailure() {
-        if readWaiter.isWaiting || (consumer != nil && !isConsumerPaused) { return }
         if let error = transport.takePendingError() { fail(error) }
     }
 
-    /// Closes the stream after a failure, and keeps what came before it for reads to come (J16).
+    /// Closes the stream after a failure, and keeps what came before it for its readers (J16):
+    /// looking at a socket's error takes the error away, so that later reads would see a clean end.
     func fail(_ error: any Error) {
         if case .open = phase, input == .open { keepUnread() }
         readiness.subtract(.read)

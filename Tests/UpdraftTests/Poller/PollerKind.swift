@@ -163,12 +163,15 @@ final class SocketPair {
 /// A duplicate of a descriptor under a number that no other test gets, so that it stays free once
 /// it is closed.
 final class RareNumber {
-    private static let next = Atomic<Int32>(930)
+    /// Above what the tests of a process use together. What `select` can take is low, so its tests
+    /// have a process of their own.
+    private static let first: Int32 = PollerKind.chosen == .select ? 900 : raisedLimit() - 200
+    private static let used = Atomic<Int32>(0)
     private(set) var descriptor: Int32
 
     init(_ original: Int32) {
-        descriptor = Self.next.add(1, ordering: .relaxed).newValue
-        precondition(descriptor < 1_024, "the numbers are used up")
+        descriptor = Self.first + Self.used.add(1, ordering: .relaxed).newValue
+        precondition(Self.used.load(ordering: .relaxed) < 120, "the numbers are used up")
         precondition(fcntl(original, F_DUPFD_CLOEXEC, descriptor) == descriptor)
     }
 
@@ -182,4 +185,16 @@ final class RareNumber {
         close(descriptor)
         return descriptor
     }
+}
+
+/// Raises the process's limit of descriptors as far as these tests need, and returns it.
+@discardableResult
+func raisedLimit() -> Int32 {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    if limit.rlim_cur < 8_192 {
+        limit.rlim_cur = min(8_192, limit.rlim_max)
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+    return Int32(clamping: limit.rlim_cur)
 }

@@ -7,12 +7,7 @@ import Updraft
     @Test func descriptorsFrom1024OnAreRefusedByNumberAndNothingIsRegistered_H5() throws {
         let probe = try PollerProbe(.select)
         let pair = SocketPair()
-        var limit = rlimit()
-        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        if limit.rlim_cur < 4_096 {
-            limit.rlim_cur = min(4_096, limit.rlim_max)
-            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        }
+        raisedLimit()
         let high = fcntl(pair.near, F_DUPFD_CLOEXEC, 1_024)
         #expect(high >= 1_024)
         defer { close(high) }

@@ -1,0 +1,151 @@
+// Unsafe: `Unmanaged` hands a crew member to its thread, which releases it when it ends.
+
+internal import CUpdraft
+internal import Synchronization
+
+/// The loops of one `IOLoop.run(loops:)`: what they share, and how they end together.
+final class LoopCrew: Sendable {
+    private struct State {
+        var remotes: [IOLoop.Remote] = []
+        var firstError: (any Error)?
+        /// Ports that the first loop to ask was given, for the others to share.
+        var ports: [String: Int] = [:]
+    }
+
+    let count: Int
+    private let state = Mutex(State())
+
+    init(count: Int) {
+        self.count = count
+    }
+
+    /// A loop of the crew is there. If another one has failed already, it ends at once.
+    func join(_ loop: IOLoop) {
+        let remote = loop.remote
+        let failed = state.withLock { state in
+            state.remotes.append(remote)
+            return state.firstError != nil
+        }
+        if failed { remote.cancelTasks() }
+    }
+
+    /// The first error ends the bodies of all loops; later ones are their consequence, mostly.
+    func fail(_ error: any Error) {
+        let others = state.withLock { state in
+            guard state.firstError == nil else { return [IOLoop.Remote]() }
+            state.firstError = error
+            return state.remotes
+        }
+        for remote in others { remote.cancelTasks() }
+    }
+
+    func rethrow() throws {
+        if let error = state.withLock({ $0.firstError }) { throw error }
+    }
+
+    /// Binds so that every loop of the crew listens on one port: a port that the system is to pick
+    /// is picked once, by the loop that comes first.
+    ///
+    /// - Parameters:
+    ///   - key: Tells the servers of one loop apart.
+    ///   - bind: Binds to a port, for the first loop or for another, and returns the one it got.
+    func bindShared(
+        _ key: String, port: Int, _ bind: (_ port: Int, _ isFirst: Bool) throws -> Int
+    ) throws {
+        try state.withLock { state in
+            let shared = state.ports[key]
+            state.ports[key] = try bind(shared ?? port, shared == nil)
+        }
+    }
+}
+
+extension IOLoop.Remote {
+    /// Cancels the tasks of the loop.
+    func cancelTasks() {
+        executor.postCallback { loop in loop.rootScope.cancel() }
+    }
+}
+
+extension IOLoop {
+    /// Runs `body` once on each of several loops, each on a thread of its own (the first on the
+    /// calling one), and returns when all have ended.
+    ///
+    /// The loops share nothing but what is Sendable; a server that is made in the body listens on
+    /// the same port in each (SO_REUSEPORT), and the kernel spreads the connections.
+    ///
+    /// ```swift
+    /// try IOLoop.run(loops: 0) { loop in
+    ///     try await TCPServer(port: 7000).serve(until: .terminationSignals) { stream in
+    ///         for try await chunk in stream.chunks { try await stream.write(chunk) }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// - Parameter count: 0 makes one loop for each processor that the process may use.
+    /// - Throws: The first error that a body throws, after the others have been cancelled and have
+    ///   ended; `LoopError` if a loop runs on this thread already.
+    public static func run(
+        loops count: Int,
+        _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> Void
+    ) throws {
+        precondition(count >= 0, "the number of loops can't be negative")
+        if let running = currentIfAny, running.isInTurns {
+            throw LoopError(.alreadyRunning, "IOLoop.run was called on a thread whose loop runs.")
+        }
+        let crew = LoopCrew(count: count == 0 ? Int(cu_processors()) : count)
+        var threads: [UInt64] = []
+        for index in 1..<max(crew.count, 1) {
+            do {
+                threads.append(try CrewMember(crew, index, body).startThread())
+            } catch {
+                crew.fail(error)
+            }
+        }
+        CrewMember(crew, 0, body).run()
+        for thread in threads { _ = cu_thread_join(thread) }
+        try crew.rethrow()
+    }
+}
+
+/// One loop of a crew.
+private final class CrewMember: Sendable {
+    private let crew: LoopCrew
+    private let index: Int
+    private let body: nonisolated(nonsending) @Sendable (IOLoop) async throws -> Void
+
+    init(
+        _ crew: LoopCrew, _ index: Int,
+        _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> Void
+    ) {
+        self.crew = crew
+        self.index = index
+        self.body = body
+    }
+
+    func startThread() throws -> UInt64 {
+        let context = Unmanaged.passRetained(self).toOpaque()
+        var handle: UInt64 = 0
+        let result = cu_thread_start(
+            { context in
+                guard let context else { return }
+                Unmanaged<CrewMember>.fromOpaque(context).takeRetainedValue().run()
+            }, context, "loop-\(index)", &handle)
+        if result < 0 {
+            Unmanaged<CrewMember>.fromOpaque(context).release()
+            throw SystemError(errno: result, operation: "start a thread for a loop")
+        }
+        return handle
+    }
+
+    func run() {
+        do {
+            let loop = try IOLoop(name: "loop-\(index)")
+            loop.crew = crew
+            defer { loop.close() }
+            crew.join(loop)
+            try loop.runSync { [body] in try await body(loop) }
+        } catch {
+            crew.fail(error)
+        }
+    }
+}

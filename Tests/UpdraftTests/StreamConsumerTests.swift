@@ -1,0 +1,124 @@
+import Testing
+import UpdraftTesting
+
+import Updraft
+
+/// Bytes in callbacks: what the RPC peers read with.
+@Suite struct StreamConsumerTests {
+    /// Takes four bytes at a time, and notes what it gets.
+    private final class Quads {
+        var taken: [[UInt8]] = []
+        var ends: [StreamError.Code?] = []
+        var failsAt = Int.max
+
+        func start(on stream: IOStream, afterEach: @escaping () -> Void = {}) {
+            stream.consume(
+                onBytes: { [self] bytes in
+                    var used = 0
+                    while bytes.count - used >= 4 {
+                        if taken.count == failsAt { throw Broken() }
+                        taken.append(Array(bytes[used..<used + 4]))
+                        used += 4
+                        afterEach()
+                    }
+                    return used
+                },
+                onEnd: { [self] error in ends.append((error as? StreamError)?.code) })
+        }
+
+        var text: String { String(decoding: taken.joined(), as: UTF8.self) }
+    }
+
+    @Test(arguments: Link.allCases)
+    func theParserGetsEveryByteInOrderAndTheEndOnce(link: Link) async throws {
+        try await withLoop { loop in
+            let (near, far) = try await link.pair(on: loop)
+            let quads = Quads()
+            quads.start(on: far)
+            var random = SeededGenerator(seed: 21)
+            let bytes = random.bytes(200_000)
+            for start in stride(from: 0, to: bytes.count, by: 999) {
+                try await near.write(Array(bytes[start..<min(start + 999, bytes.count)]))
+            }
+            near.close()
+            try await loop.turns(until: { !quads.ends.isEmpty })
+            try await loop.turns(3)
+            #expect(Array(quads.taken.joined()) == bytes)
+            #expect(quads.ends == [.endOfStream])
+            #expect(!far.isClosed)
+        }
+    }
+
+    @Test(arguments: Link.allCases)
+    func bytesThatWereReadAheadGoToTheParserFirst(link: Link) async throws {
+        try await withLoop { loop in
+            let (near, far) = try await link.pair(on: loop)
+            try await near.write("hello\nabcdefgh")
+            #expect(try await far.read(until: "\n") == "hello\n".bytes)
+            let quads = Quads()
+            quads.start(on: far)
+            try await loop.turns(until: { quads.taken.count == 2 })
+            #expect(quads.text == "abcdefgh")
+            #expect(await streamFailure { try await far.read(upTo: 1) } == .readPending)
+        }
+    }
+
+    @Test(arguments: [Link.tcp, .memory])
+    func aPausedParserGetsNothingAndHoldsThePeerBack(link: Link) async throws {
+        try await withLoop { loop in
+            let (near, far) = try await link.pair(on: loop)
+            let quads = Quads()
+            far.pauseConsuming()
+            quads.start(on: far)
+            try near.enqueue([UInt8](repeating: 65, count: 9_000_000))
+            try await loop.turns(50)
+            #expect(quads.taken.isEmpty)
+            #expect(near.isWriting)
+            far.resumeConsuming()
+            try await loop.turns(until: { quads.taken.count == 2_250_000 })
+        }
+    }
+
+    @Test(arguments: [Link.tcp, .memory])
+    func aResetReachesTheParserAfterTheBytesBeforeIt(link: Link) async throws {
+        try await withLoop { loop in
+            let (near, far) = try await link.pair(on: loop)
+            try await near.write("abcdefgh")
+            try await near.flush()
+            near.abort()
+            let quads = Quads()
+            quads.start(on: far)
+            try await loop.turns(until: { !quads.ends.isEmpty })
+            #expect(quads.text == "abcdefgh")
+            #expect(quads.ends == [.closed])
+        }
+    }
+
+    @Test func aParserThatThrowsIsToldAndGetsNoMore() async throws {
+        try await withLoop { loop in
+            let (near, far) = try MemoryStream.pair(on: loop)
+            let quads = Quads()
+            quads.failsAt = 2
+            quads.start(on: far)
+            try await near.write("aaaabbbbccccdddd")
+            try await loop.turns(until: { !quads.ends.isEmpty })
+            try await near.write("eeee")
+            try await loop.turns(5)
+            #expect(quads.text == "aaaabbbb")
+            #expect(quads.ends.count == 1)
+        }
+    }
+
+    @Test func aParserMayCloseItsStream() async throws {
+        try await withLoop { loop in
+            let (near, far) = try MemoryStream.pair(on: loop)
+            let quads = Quads()
+            quads.start(on: far) { far.abort() }
+            try await near.write("aaaa")
+            try await far.closed()
+            try await loop.turns(3)
+            #expect(quads.text == "aaaa")
+            #expect(quads.ends == [.closed])
+        }
+    }
+}
