@@ -1,7 +1,7 @@
-import ArgumentParser
-import Updraft
+public import ArgumentParser
+public import Updraft
 
-extension PollerChoice: @retroactive ExpressibleByArgument {}
+extension PollerChoice: ExpressibleByArgument {}
 
 /// Echoes bytes, or lines: the smallest real program.
 @main

@@ -39,24 +39,33 @@ enum PollerKind: String, CaseIterable, Sendable, CustomStringConvertible {
     }()
 }
 
-/// `UpdraftTesting.withLoop` on a poller: the one that the environment chooses, by default.
+/// In place of `UpdraftTesting.withLoop`, which it hides from these tests: on the poller that the
+/// environment chooses.
 func withLoop<R: Sendable>(
-    poller: PollerKind = .chosen, timeLimit: Duration = .seconds(30),
+    timeLimit: Duration = .seconds(30),
+    _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> R
+) async throws -> R {
+    try await withLoop(poller: .chosen, timeLimit: timeLimit, body)
+}
+
+/// `withLoop` on a poller.
+func withLoop<R: Sendable>(
+    poller: PollerKind, timeLimit: Duration = .seconds(30),
     _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> R
 ) async throws -> R {
     try await UpdraftTesting.withLoop(
         making: { try IOLoop(poller: poller.make()) }, timeLimit: timeLimit, body)
 }
 
-/// `UpdraftTesting.withVirtualLoop` on a poller.
+/// In place of `UpdraftTesting.withVirtualLoop`, likewise.
 func withVirtualLoop<R: Sendable>(
-    poller: PollerKind = .chosen, timeLimit: Duration = .seconds(30),
+    timeLimit: Duration = .seconds(30),
     _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> R
 ) async throws -> R {
     try await UpdraftTesting.withLoop(
         making: {
             let clock = ManualClock()
-            let poller = try VirtualPoller(clock: clock, base: poller.make())
+            let poller = try VirtualPoller(clock: clock, base: PollerKind.chosen.make())
             return try IOLoop(poller: poller, clock: clock)
         }, timeLimit: timeLimit, body)
 }
