@@ -100,8 +100,13 @@ let package = Package(
         .executableTarget(
             name: "hops-mainactor", dependencies: ["Updraft"], path: "Tests/Hops/mainactor",
             swiftSettings: [.swiftLanguageMode(.v6), .defaultIsolation(MainActor.self)]),
+        // What stands in for kevent(2) on Linux, so that KqueuePoller runs there in tests.
+        .target(
+            name: "CKeventStandIn", dependencies: ["CUpdraft"], path: "Tests/CKeventStandIn",
+            cSettings: [.headerSearchPath(".")]),
         .testTarget(
-            name: "UpdraftTests", dependencies: ["Updraft", "UpdraftTesting"],
+            name: "UpdraftTests",
+            dependencies: ["Updraft", "UpdraftTesting", "CUpdraft", "CKeventStandIn"],
             swiftSettings: settings),
         .testTarget(
             name: "MessagePackTests", dependencies: ["MessagePack"], swiftSettings: settings),

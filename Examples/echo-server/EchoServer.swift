@@ -1,5 +1,7 @@
-import ArgumentParser
-import Updraft
+public import ArgumentParser
+public import Updraft
+
+extension PollerChoice: ExpressibleByArgument {}
 
 /// Echoes bytes, or lines: the smallest real program.
 @main
@@ -17,6 +19,12 @@ struct EchoServer: ParsableCommand {
     @Option(help: "The port; 0 picks a free one.")
     var port = 7000
 
+    @Option(
+        help: ArgumentHelp(
+            "How the loop waits: best, epoll, kqueue or select, as far as the system has them.",
+            valueName: "name"))
+    var poller = PollerChoice.best
+
     @Flag(help: "Echo each newline-ended line when it is complete, instead of bytes as they come.")
     var line = false
 
@@ -24,12 +32,18 @@ struct EchoServer: ParsableCommand {
         guard (0...65_535).contains(port) else {
             throw ValidationError("The port must be between 0 and 65535, not \(port).")
         }
+        guard poller.isAvailable else {
+            let offered = PollerChoice.allCases.filter(\.isAvailable).map(\.rawValue)
+            throw ValidationError(
+                "This system has no \(poller.rawValue); --poller can be "
+                    + "\(offered.joined(separator: ", ")) here.")
+        }
     }
 
     func run() throws {
         let (host, port, line) = (host, port, line)
         do {
-            try IOLoop.run { _ in
+            try IOLoop.run(poller: poller) { _ in
                 let server = TCPServer(host: host, port: port)
                 let announce = {
                     guard let address = server.localAddress else { return }

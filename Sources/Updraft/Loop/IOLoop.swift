@@ -44,7 +44,7 @@ public final class IOLoop {
     /// Servers that this loop has made so far: tells them apart within a crew.
     var serversMade = 0
 
-    let poller: any Poller
+    package let poller: any Poller
     let clock: any LoopClock
     @exclusivity(unchecked) var timers = TimerHeap()
     @exclusivity(unchecked) var table = DescriptorTable()
@@ -88,14 +88,15 @@ public final class IOLoop {
     ///
     /// - Parameters:
     ///   - name: For log lines.
-    ///   - poller: Where readiness comes from; the platform's best by default.
+    ///   - poller: Where readiness comes from; the platform's best by default. To choose one of the
+    ///     platform's by name, give a `PollerChoice`, as in `.select`.
     ///   - clock: Where the time comes from; the monotonic clock by default.
     /// - Throws: `SystemError` if the system has no descriptors left.
     public init(
         name: String = "loop", poller: (any Poller)? = nil, clock: (any LoopClock)? = nil
     ) throws {
         self.name = name
-        self.poller = try poller ?? EpollPoller()
+        self.poller = try poller ?? PollerChoice.best.makePoller()
         self.clock = clock ?? MonotonicClock()
         executor = try LoopExecutor()
         rootScope = TaskScope(executor)
@@ -289,6 +290,8 @@ public struct LoopError: Error, Sendable, CustomStringConvertible {
         case noHandler
         /// A queue with a bound is full.
         case full
+        /// The system does not have the poller that was asked for.
+        case pollerUnavailable
     }
 
     /// What kind of error it is.
