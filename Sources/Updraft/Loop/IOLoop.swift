@@ -270,6 +270,8 @@ public struct LoopError: Error, Sendable, CustomStringConvertible {
         case noHandler
         /// A queue with a bound is full.
         case full
+        /// A value that can't be, such as a period of zero.
+        case invalidArgument
     }
 
     /// What kind of error it is.
