@@ -52,6 +52,8 @@ public final class IOLoop {
     var keptSinks: [ObjectIdentifier: any ReadinessSink] = [:]
     var guests = GuestWaits()
     var signals: SignalWatch?
+    let pulse = LoopPulse()
+    @exclusivity(unchecked) var meter: LoopMeter
     let rootScope: TaskScope
     /// Tasks that the loop has started and that have not ended.
     public internal(set) var taskCount = 0
@@ -99,6 +101,7 @@ public final class IOLoop {
         startedAt = self.clock.now()
         events = .allocate(capacity: TurnLimits.eventsPerPoll)
         buffers = BufferPool()
+        meter = LoopMeter(pulse)
         let logger = Logger(label: "updraft.application")
         self.logger = logger
         onUnhandledError = { error, place in
@@ -245,6 +248,7 @@ public final class IOLoop {
 
     private func release() {
         state = .closed
+        StallMonitor.shared.remove(ObjectIdentifier(executor))
         signals = nil
         if ownsBlockingPool { blockingPool?.close() }
         executor.close()

@@ -136,7 +136,7 @@ public final class PeriodicCallback {
             loop.guarded(PeriodicCallback.place, callback)
             runEnded()
         case .asynchronous(let callback):
-            loop.start(below: loop.rootScope) { [unowned loop] in
+            loop.start(named: "periodic callback", below: loop.rootScope) { [unowned loop] in
                 do {
                     try await callback()
                 } catch is CancellationError {
