@@ -20,16 +20,27 @@ struct EchoServer: ParsableCommand {
     @Flag(help: "Echo each newline-ended line when it is complete, instead of bytes as they come.")
     var line = false
 
+    @Option(help: ArgumentHelp(
+        "Log, with the stack, whenever the loop is blocked for so many seconds.",
+        valueName: "seconds"))
+    var logBlocking: Double?
+
     func validate() throws {
         guard (0...65_535).contains(port) else {
             throw ValidationError("The port must be between 0 and 65535, not \(port).")
+        }
+        if let logBlocking, !(logBlocking > 0 && logBlocking <= 86_400) {
+            throw ValidationError(
+                "--log-blocking takes seconds above 0, up to 86400, not \(logBlocking).")
         }
     }
 
     func run() throws {
         let (host, port, line) = (host, port, line)
+        let threshold = logBlocking.map { Duration.seconds($0) }
         do {
-            try IOLoop.run { _ in
+            try IOLoop.run { loop in
+                loop.setBlockingLogThreshold(threshold)
                 let server = TCPServer(host: host, port: port)
                 let announce = {
                     guard let address = server.localAddress else { return }
