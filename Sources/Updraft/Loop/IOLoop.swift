@@ -55,6 +55,8 @@ public final class IOLoop {
     var guests = GuestWaits()
     var futureWaits: [ObjectIdentifier: any FutureWait] = [:]
     var signals: SignalWatch?
+    let pulse = LoopPulse()
+    @exclusivity(unchecked) var meter: LoopMeter
     let rootScope: TaskScope
     /// Tasks that the loop has started and that have not ended.
     public internal(set) var taskCount = 0
@@ -103,6 +105,7 @@ public final class IOLoop {
         startedAt = self.clock.now()
         events = .allocate(capacity: TurnLimits.eventsPerPoll)
         buffers = BufferPool()
+        meter = LoopMeter(pulse)
         let logger = Logger(label: "updraft.application")
         self.logger = logger
         onUnhandledError = { error, place in
@@ -264,6 +267,7 @@ public final class IOLoop {
 
     private func release() {
         state = .closed
+        StallMonitor.shared.remove(ObjectIdentifier(executor))
         signals = nil
         dropCallbacks()
         if ownsBlockingPool { blockingPool?.close() }
@@ -292,6 +296,8 @@ public struct LoopError: Error, Sendable, CustomStringConvertible {
         case full
         /// The system does not have the poller that was asked for.
         case pollerUnavailable
+        /// A value that can't be, such as a period of zero.
+        case invalidArgument
     }
 
     /// What kind of error it is.

@@ -29,6 +29,7 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
     }
 
     let waker: Waker
+    let taskNames = TaskNames()
 
     /// Loop's thread: the loop, as long as it is open.
     unowned(unsafe) var loop: IOLoop?
