@@ -37,7 +37,9 @@ let package = Package(
         .target(name: "MessagePack", swiftSettings: settings),
         .target(
             name: "UpdraftRPC",
-            dependencies: ["Updraft", "MessagePack"],
+            dependencies: [
+                "Updraft", "MessagePack", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
         .target(name: "UpdraftTesting", dependencies: ["Updraft"], swiftSettings: settings),

@@ -25,12 +25,27 @@ struct EchoServer: ParsableCommand {
             valueName: "name"))
     var poller = PollerChoice.best
 
+    @Option(
+        help: ArgumentHelp(
+            "Loops, each on a thread of its own; they share the port. 0 is one per processor.",
+            valueName: "n"))
+    var loops = 1
+
     @Flag(help: "Echo each newline-ended line when it is complete, instead of bytes as they come.")
     var line = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Log, with the stack, whenever the loop is blocked for so many seconds.",
+            valueName: "seconds"))
+    var logBlocking: Double?
 
     func validate() throws {
         guard (0...65_535).contains(port) else {
             throw ValidationError("The port must be between 0 and 65535, not \(port).")
+        }
+        guard (0...1_024).contains(loops) else {
+            throw ValidationError("--loops must be between 0 and 1024, not \(loops).")
         }
         guard poller.isAvailable else {
             let offered = PollerChoice.allCases.filter(\.isAvailable).map(\.rawValue)
@@ -38,15 +53,22 @@ struct EchoServer: ParsableCommand {
                 "This system has no \(poller.rawValue); --poller can be "
                     + "\(offered.joined(separator: ", ")) here.")
         }
+        if let logBlocking, !(logBlocking > 0 && logBlocking <= 86_400) {
+            throw ValidationError(
+                "--log-blocking takes seconds above 0, up to 86400, not \(logBlocking).")
+        }
     }
 
     func run() throws {
         let (host, port, line) = (host, port, line)
+        let threshold = logBlocking.map { Duration.seconds($0) }
         do {
-            try IOLoop.run(poller: poller) { _ in
+            try IOLoop.run(loops: loops, poller: poller) { loop in
+                loop.setBlockingLogThreshold(threshold)
                 let server = TCPServer(host: host, port: port)
                 let announce = {
-                    guard let address = server.localAddress else { return }
+                    // One line, whatever the number of loops: they share the port.
+                    guard loop.name == "loop-0", let address = server.localAddress else { return }
                     StandardOutput.announce("listening on \(address)")
                 }
                 try await server.serve(until: .terminationSignals, ready: announce) { stream in

@@ -188,3 +188,44 @@ def test_a_wrong_option_is_a_usage_error(start, options):
     server = start("echo-server", *options)
     assert server.wait() == 64
     assert options[-1] in server.stderr
+
+
+def test_a_blocked_turn_is_logged_with_its_stack(start):
+    """The server is stopped while much becomes ready at once: a long turn follows."""
+    server = start("echo-server", "--port", "0", "--log-blocking", "0.001")
+    socks = [connect(server) for _ in range(200)]
+    try:
+        for sock in socks:
+            sock.sendall(b"x")
+            assert receive(sock, 1) == b"x"
+        server.send_signal(signal.SIGSTOP)
+        for sock in socks:
+            sock.setblocking(False)
+            sock.send(bytes(1 << 16))
+        server.send_signal(signal.SIGCONT)
+        line = "has been blocked for "
+        eventually(lambda: line in server.stderr, what="the line: " + server.describe())
+        eventually(lambda: "IOLoop" in server.stderr.split(line)[1],
+                   what="the functions of the loop on the stack: " + server.describe())
+        assert "(threshold 1.0 ms)" in server.stderr
+    finally:
+        server.send_signal(signal.SIGCONT)
+        for sock in socks:
+            sock.close()
+    assert server.is_running, server.describe()
+
+
+def test_an_idle_server_logs_no_blocked_turn(start):
+    server = start("echo-server", "--port", "0", "--log-blocking", "5")
+    with connect(server) as sock:
+        sock.sendall(b"x")
+        assert receive(sock, 1) == b"x"
+    assert server.stop() == 0
+    assert "blocked" not in server.stderr
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_a_threshold_that_is_no_time_is_refused(start, seconds):
+    server = start("echo-server", "--port", "0", f"--log-blocking={seconds}")
+    assert server.wait() == 64
+    assert "--log-blocking" in server.stderr

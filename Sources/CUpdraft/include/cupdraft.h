@@ -9,6 +9,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "cu_stall.h"
+
 // The calling thread's current loop (the address of its executor), or NULL.
 extern __thread void *cu_current_loop_word __attribute__((tls_model("initial-exec")));
 static inline void *cu_current_loop(void) { return cu_current_loop_word; }

@@ -20,7 +20,7 @@ extension IOLoop {
     /// loop.spawn { try await room.announce("welcome") }
     /// ```
     ///
-    /// - Parameter name: Shown by debuggers and in log lines.
+    /// - Parameter name: Shown by debuggers, in log lines, by the watchdog and by `dump`.
     /// - Returns: The task, to cancel it (from any thread) or to wait for its end.
     @discardableResult
     public func spawn(
@@ -28,7 +28,7 @@ extension IOLoop {
         _ body: nonisolated(nonsending) @escaping () async throws -> Void
     ) -> Task<Void, Never> {
         checkThread("IOLoop.spawn")
-        let scope = TaskScope(executor)
+        let scope = TaskScope(executor, about: TaskLabel.of(name))
         let executor = executor
         nonisolated(unsafe) let loop = self
         nonisolated(unsafe) let body = body
@@ -36,7 +36,9 @@ extension IOLoop {
         return scope.bound {
             Task(name: name, executorPreference: executor) {
                 scope.begin()
+                if let name { executor.taskNames.add(name, for: scope.owner) }
                 await loop.runCancellable(name, scope, body)
+                if name != nil { executor.taskNames.remove(scope.owner) }
                 loop.ended(scope)
                 withExtendedLifetime(executor) {}
             }
@@ -94,9 +96,10 @@ extension IOLoop {
     /// The same for a closure.
     @discardableResult
     func start(
-        below parent: TaskScope, _ body: nonisolated(nonsending) @escaping () async -> Void
+        named name: String? = nil, below parent: TaskScope,
+        _ body: nonisolated(nonsending) @escaping () async -> Void
     ) -> TaskScope {
-        start(ClosureBody(body), below: parent)
+        start(ClosureBody(name, executor, body), below: parent)
     }
 
     private func began(_ scope: TaskScope, below parent: TaskScope) {
@@ -170,7 +173,7 @@ extension IOLoop {
     ) throws -> R {
         checkThread("IOLoop.runSync")
         let outcome = Outcome<R>()
-        let scope = start(below: rootScope) { [unowned self] in
+        let scope = start(named: "runSync", below: rootScope) { [unowned self] in
             await outcome.run(body)
             // One that timed out may end in a later run of the loop, which is not its to stop.
             if outcome.isAwaited { stop() }
@@ -178,7 +181,7 @@ extension IOLoop {
         defer { outcome.isAwaited = false }
         var expiry: Timeout?
         if let timeout {
-            expiry = callLater(timeout) { [unowned self] in
+            expiry = runLater(timeout) { [unowned self] in
                 scope.cancel()
                 stop()
             }
@@ -195,15 +198,26 @@ extension IOLoop {
     }
 }
 
-private final class ClosureBody: TaskBody {
+private final class ClosureBody: TaskBody, TaskSubject {
+    private let name: String?
+    private let executor: LoopExecutor
     private let body: nonisolated(nonsending) () async -> Void
 
-    init(_ body: nonisolated(nonsending) @escaping () async -> Void) {
+    var taskDescription: String { TaskLabel.describe(name) }
+
+    init(
+        _ name: String?, _ executor: LoopExecutor,
+        _ body: nonisolated(nonsending) @escaping () async -> Void
+    ) {
+        self.name = name
+        self.executor = executor
         self.body = body
     }
 
     nonisolated(nonsending) func run() async {
+        if let name { executor.taskNames.add(name, for: CurrentTask.identity) }
         await body()
+        if name != nil { executor.taskNames.remove(CurrentTask.identity) }
     }
 }
 

@@ -7,6 +7,8 @@ protocol Flushable: AnyObject {
 // One turn, in the order of `docs/turn-order.md`. Contract rows B1-B7, B10, B12.
 extension IOLoop {
     func runTurns() throws {
+        meter.beginWork()
+        defer { meter.leave() }
         while true {
             turnNumber &+= 1
             runReady()
@@ -16,6 +18,7 @@ extension IOLoop {
                 return
             }
             flushStreams()
+            contexts.endDropped()
             try poll()
         }
     }
@@ -26,6 +29,7 @@ extension IOLoop {
     func runIdleTurn() throws -> Bool {
         runReady()
         flushStreams()
+        contexts.endDropped()
         let count = try poller.wait(timeoutNanoseconds: 0, into: events)
         for index in 0..<count { dispatch(events[index]) }
         executor.collectInbox()
@@ -37,6 +41,7 @@ extension IOLoop {
     /// Callbacks added meanwhile wait for the next turn. Tasks made ready meanwhile still run, up
     /// to a bound, unless a callback stands before them.
     private func runReady() {
+        meter.note(.callbacks)
         executor.collectInbox()
         var snapshot = executor.ready.count
         while snapshot > 0, let work = executor.ready.popFirst() {
@@ -58,6 +63,7 @@ extension IOLoop {
             executor.run(job)
             executor.isBusy = true
         case .callback(let callback):
+            meter.callbacks &+= 1
             callback()
         }
     }
@@ -71,6 +77,8 @@ extension IOLoop {
         var due = ContiguousArray<Timeout>()
         swap(&due, &dueScratch)
         timers.collectDue(now: now, into: &due)
+        meter.note(.timeouts)
+        meter.timeouts &+= UInt64(due.count)
         for timeout in due {
             timers.takeDue(timeout)?()
         }
@@ -83,6 +91,7 @@ extension IOLoop {
         // What is written while the queue is flushed (by a task that a drained stream wakes) is
         // flushed in this round too; each stream stands in the queue at most once.
         var index = 0
+        if !flushQueue.isEmpty { meter.note(.output) }
         while index < flushQueue.count {
             flushQueue[index].flushTurn()
             index += 1
@@ -94,12 +103,15 @@ extension IOLoop {
     private func poll() throws {
         let count: Int
         let timeout = pollTimeout()
+        meter.endWork()
         if timeout != 0, executor.prepareToSleep() {
             defer { executor.didWakeUp() }
             count = try poller.wait(timeoutNanoseconds: timeout, into: events)
         } else {
             count = try poller.wait(timeoutNanoseconds: 0, into: events)
         }
+        meter.beginWork()
+        meter.noteReady(count)
         for index in 0..<count {
             dispatch(events[index])
         }
@@ -115,6 +127,7 @@ extension IOLoop {
     private func dispatch(_ event: PollEvent) {
         // An event of an earlier registration, or one that a handler of this batch removed.
         guard let sink = table.sink(for: event.token) else { return }
+        meter.note(.descriptor(Int32(truncatingIfNeeded: event.token)))
         sink.ready(event.events)
     }
 

@@ -50,8 +50,13 @@ public final class IOLoop {
     @exclusivity(unchecked) var table = DescriptorTable()
     /// Sinks without a descriptor, which nothing else would keep.
     var keptSinks: [ObjectIdentifier: any ReadinessSink] = [:]
+    let contexts = ContextExecutor(endsDropped: true)
+    @exclusivity(unchecked) var contextFreeTasks = ContextFreeTasks()
     var guests = GuestWaits()
+    var futureWaits: [ObjectIdentifier: any FutureWait] = [:]
     var signals: SignalWatch?
+    let pulse = LoopPulse()
+    @exclusivity(unchecked) var meter: LoopMeter
     let rootScope: TaskScope
     /// Tasks that the loop has started and that have not ended.
     public internal(set) var taskCount = 0
@@ -100,6 +105,7 @@ public final class IOLoop {
         startedAt = self.clock.now()
         events = .allocate(capacity: TurnLimits.eventsPerPoll)
         buffers = BufferPool()
+        meter = LoopMeter(pulse)
         let logger = Logger(label: "updraft.application")
         self.logger = logger
         onUnhandledError = { error, place in
@@ -195,8 +201,10 @@ public final class IOLoop {
         }
         CurrentLoop.set(self)
         state = .running
+        contextFreeTasks.outsideLoop = CurrentTask.identity
         defer {
             state = .stopped
+            contextFreeTasks.outsideLoop = nil
             CurrentLoop.set(previous ?? self)
         }
         try runTurns()
@@ -242,11 +250,26 @@ public final class IOLoop {
         }
     }
 
+    /// Frees what will never run, and what it holds, which may be the loop.
+    private func dropCallbacks() {
+        contexts.close()
+        let timers = timers
+        let ready = executor.ready
+        let waits = futureWaits
+        self.timers = TimerHeap()
+        executor.ready = RingBuffer()
+        futureWaits = [:]
+        for wait in waits.values { wait.drop() }
+        withExtendedLifetime((timers, ready)) {}
+    }
+
     var isInTurns: Bool { state == .running || state == .stopping }
 
     private func release() {
         state = .closed
+        StallMonitor.shared.remove(ObjectIdentifier(executor))
         signals = nil
+        dropCallbacks()
         if ownsBlockingPool { blockingPool?.close() }
         executor.close()
         executor.loop = nil
@@ -273,6 +296,8 @@ public struct LoopError: Error, Sendable, CustomStringConvertible {
         case full
         /// The system does not have the poller that was asked for.
         case pollerUnavailable
+        /// A value that can't be, such as a period of zero.
+        case invalidArgument
     }
 
     /// What kind of error it is.

@@ -15,7 +15,7 @@ public final class LoopGroup {
     /// A group whose children's waits end with those of `scope`.
     init(loop: IOLoop, below scope: TaskScope?) {
         self.loop = loop
-        node = TaskScope(loop.executor)
+        node = TaskScope(loop.executor, about: TaskLabel.group)
         node.attach(to: scope ?? loop.rootScope)
     }
 
@@ -24,11 +24,14 @@ public final class LoopGroup {
     }
 
     /// Starts a child. If it throws, the other children are cancelled and `group` throws the error.
+    ///
+    /// - Parameter name: Shown by the watchdog and by `IOLoop.dump`.
     public func spawn(
+        name: String? = nil,
         _ body: nonisolated(nonsending) @escaping () async throws -> Void
     ) {
         count += 1
-        loop.start(below: node) { [self] in
+        loop.start(named: name, below: node) { [self] in
             do {
                 try await body()
             } catch {

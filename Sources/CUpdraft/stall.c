@@ -1,0 +1,197 @@
+// The stack of a blocked thread, taken by a signal handler that runs on it. The handler calls
+// nothing but backtrace (primed), gettid, sem_post and atomics: it takes no lock, allocates nothing
+// and logs nothing. What the addresses mean is worked out later, by the monitor thread.
+#define _GNU_SOURCE
+#include "cu_stall.h"
+#include "cupdraft.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+#if __has_include(<execinfo.h>)
+#include <execinfo.h>
+#define HAS_BACKTRACE 1
+#endif
+
+int32_t cu_thread_number(void) { return (int32_t)syscall(SYS_gettid); }
+
+enum { IDLE, REQUESTED, WRITING, DONE, STALE };
+static struct {
+    _Atomic int state;
+    _Atomic int32_t thread;
+    struct cu_pulse *pulse;
+    int64_t busy_since;
+    struct cu_sample sample;
+} request;
+static sem_t answered;
+static struct sigaction previous;
+
+static uint64_t interrupted_address(void *context) {
+#if defined(__x86_64__)
+    return (uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (uint64_t)((ucontext_t *)context)->uc_mcontext.pc;
+#else
+    return 0;
+#endif
+}
+
+static void take(void *context) {
+    struct cu_sample *sample = &request.sample;
+    sample->activity = __atomic_load_n(&request.pulse->activity, __ATOMIC_RELAXED);
+    sample->task = (uint64_t)(uintptr_t)cu_current_task();
+    sample->count = 0;
+    uint64_t address = interrupted_address(context);
+#if HAS_BACKTRACE
+    void *frames[CU_SAMPLE_FRAMES];
+    int count = backtrace(frames, CU_SAMPLE_FRAMES);
+    // The handler's own frames come first.
+    int first = 0;
+    while (first < count && (uint64_t)(uintptr_t)frames[first] != address) first++;
+    for (int i = first; i < count; i++)
+        sample->frames[sample->count++] = (uint64_t)(uintptr_t)frames[i];
+#endif
+    if (sample->count == 0 && address != 0) sample->frames[sample->count++] = address;
+}
+
+static void on_request(int signal, siginfo_t *info, void *context) {
+    int saved = errno;
+    if (atomic_load(&request.state) == REQUESTED &&
+        atomic_load(&request.thread) == cu_thread_number()) {
+        int expected = REQUESTED;
+        if (atomic_compare_exchange_strong(&request.state, &expected, WRITING)) {
+            bool same = cu_pulse_busy_since(request.pulse) == request.busy_since;
+            if (same) take(context);
+            atomic_store(&request.state, same ? DONE : STALE);
+            sem_post(&answered);
+        }
+    } else if (!(info->si_code == SI_TKILL && info->si_pid == getpid())) {
+        // Somebody else's: out-of-band data, or a handler that was there before ours.
+        if (previous.sa_flags & SA_SIGINFO) {
+            if (previous.sa_sigaction) previous.sa_sigaction(signal, info, context);
+        } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+            previous.sa_handler(signal);
+        }
+    }
+    errno = saved;
+}
+
+int cu_sample_prepare(void) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool installed = false;
+    int result = 0;
+    (void)cu_current_task();
+#if HAS_BACKTRACE
+    void *frames[4];
+    (void)backtrace(frames, 4);
+#endif
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGURG);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    pthread_mutex_lock(&lock);
+    if (!installed) {
+        struct sigaction action = {
+            .sa_sigaction = on_request, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
+        sigemptyset(&action.sa_mask);
+        if (sem_init(&answered, 0, 0) < 0 || sigaction(SIGURG, &action, &previous) < 0) {
+            result = -errno;
+        } else {
+            installed = true;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+static struct timespec from_now(clockid_t clock, int64_t nanoseconds) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    int64_t sum = time.tv_nsec + nanoseconds % 1000000000;
+    time.tv_sec += nanoseconds / 1000000000 + sum / 1000000000;
+    time.tv_nsec = sum % 1000000000;
+    return time;
+}
+
+static void wait_for_answer(void) {
+    while (sem_wait(&answered) < 0 && errno == EINTR) {}
+}
+
+int cu_sample_take(int32_t thread, struct cu_pulse *pulse, int64_t busy_since, int64_t timeout,
+                   struct cu_sample *out) {
+    request.pulse = pulse;
+    request.busy_since = busy_since;
+    atomic_store(&request.thread, thread);
+    atomic_store(&request.state, REQUESTED);
+    if (syscall(SYS_tgkill, getpid(), thread, SIGURG) < 0) {
+        int error = errno;
+        atomic_store(&request.state, IDLE);
+        return -error;
+    }
+    struct timespec deadline = from_now(CLOCK_REALTIME, timeout);
+    int waited;
+    do waited = sem_timedwait(&answered, &deadline);
+    while (waited < 0 && errno == EINTR);
+    if (waited < 0) {
+        int expected = REQUESTED;
+        if (atomic_compare_exchange_strong(&request.state, &expected, IDLE)) return -ETIMEDOUT;
+        // The handler has begun: its answer is a moment away.
+        wait_for_answer();
+    }
+    int state = atomic_exchange(&request.state, IDLE);
+    if (state != DONE) return -ESTALE;
+    *out = request.sample;
+    return 0;
+}
+
+// --- the monitor's clockwork ---
+static pthread_mutex_t monitor_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t monitor_cond;
+static pthread_once_t monitor_once = PTHREAD_ONCE_INIT;
+static bool monitor_woken = false;
+
+static void monitor_init(void) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&monitor_cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+void cu_monitor_wait(int64_t nanoseconds) {
+    pthread_once(&monitor_once, monitor_init);
+    struct timespec deadline = {0, 0};
+    if (nanoseconds >= 0) deadline = from_now(CLOCK_MONOTONIC, nanoseconds);
+    pthread_mutex_lock(&monitor_lock);
+    int result = 0;
+    while (!monitor_woken && result != ETIMEDOUT) {
+        result = nanoseconds < 0 ? pthread_cond_wait(&monitor_cond, &monitor_lock)
+                                 : pthread_cond_timedwait(&monitor_cond, &monitor_lock, &deadline);
+    }
+    monitor_woken = false;
+    pthread_mutex_unlock(&monitor_lock);
+}
+
+void cu_monitor_wake(void) {
+    pthread_once(&monitor_once, monitor_init);
+    pthread_mutex_lock(&monitor_lock);
+    monitor_woken = true;
+    pthread_cond_signal(&monitor_cond);
+    pthread_mutex_unlock(&monitor_lock);
+}
+
+void cu_monitor_kill(void) {
+    signal(SIGALRM, SIG_DFL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    kill(getpid(), SIGALRM);
+}
