@@ -20,9 +20,10 @@ struct EchoServer: ParsableCommand {
     @Flag(help: "Echo each newline-ended line when it is complete, instead of bytes as they come.")
     var line = false
 
-    @Option(help: ArgumentHelp(
-        "Log, with the stack, whenever the loop is blocked for so many seconds.",
-        valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp(
+            "Log, with the stack, whenever the loop is blocked for so many seconds.",
+            valueName: "seconds"))
     var logBlocking: Double?
 
     func validate() throws {

@@ -16,6 +16,8 @@ private final class HandlerSink: ReadinessSink {
         self.loop = loop
     }
 
+    var report: SinkReport { SinkReport(text: "a handler") }
+
     func ready(_ events: IOEvents) {
         do {
             try handler(descriptor, events)
@@ -81,7 +83,7 @@ extension IOLoop {
     private nonisolated(nonsending) func waitFor(
         _ descriptor: Int32, _ events: IOEvents
     ) async throws {
-        let waiter = Waiter(loop: self)
+        let waiter = Waiter(loop: self, for: .descriptor)
         try addHandler(descriptor, events: events) { [unowned self] descriptor, _ in
             removeHandler(descriptor)
             resumingInline { waiter.fire() }

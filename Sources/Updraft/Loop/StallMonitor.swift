@@ -50,7 +50,8 @@ final class StallMonitor: Sendable {
     ///
     /// - Throws: `SystemError` if the thread can't be started.
     func set(
-        _ rule: Rule?, _ purpose: Purpose, for loop: ObjectIdentifier, watch: @autoclosure () -> Watch
+        _ rule: Rule?, _ purpose: Purpose, for loop: ObjectIdentifier,
+        watch: @autoclosure () -> Watch
     ) throws {
         try state.withLock { state in
             if rule != nil, !state.hasThread {

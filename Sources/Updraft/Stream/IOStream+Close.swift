@@ -50,7 +50,7 @@ extension IOStream {
     public nonisolated(nonsending) func closed() async throws {
         loop.checkThread("IOStream.closed")
         if case .closed = phase { return }
-        let waiter = Waiter(loop: loop)
+        let waiter = Waiter(loop: loop, for: .closing)
         closeCallbacks.append { waiter.fire() }
         try await waiter.wait()
     }
