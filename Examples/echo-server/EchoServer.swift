@@ -21,7 +21,7 @@ struct EchoServer: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How the loop waits: best, epoll, kqueue or select, as far as the system has them.",
+            "How the loop waits for its descriptors, as far as the system has it.",
             valueName: "name"))
     var poller = PollerChoice.best
 

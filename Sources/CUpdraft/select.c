@@ -2,9 +2,10 @@
 #include "cupdraft.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/select.h>
+#include <sys/stat.h>
 
 struct cu_select {
     fd_set read, write;
@@ -41,7 +42,7 @@ void cu_select_disarm(struct cu_select *set, int fd, uint32_t directions) {
 static int find_closed(const struct cu_select *set, struct cu_select_event *events, int capacity) {
     int count = 0;
     for (int fd = 0; fd < set->end && count < capacity; fd++) {
-        if (!is_armed(set, fd) || cu_descriptor_check(fd) == 0) continue;
+        if (!is_armed(set, fd) || cu_descriptor_check(fd) != -EBADF) continue;
         events[count++] = (struct cu_select_event){.fd = fd, .directions = CU_SELECT_CLOSED};
     }
     return count;
@@ -63,6 +64,15 @@ static int collect(struct cu_select *set, const fd_set *read, const fd_set *writ
     return count;
 }
 
+// select does not tell a failure from readiness; of those that are ready, poll tells at once.
+static void find_failed(struct cu_select_event *events, int count) {
+    struct pollfd list[FD_SETSIZE];
+    for (int i = 0; i < count; i++) list[i] = (struct pollfd){.fd = events[i].fd};
+    if (poll(list, (nfds_t)count, 0) <= 0) return;
+    for (int i = 0; i < count; i++)
+        if (list[i].revents & (POLLERR | POLLHUP)) events[i].directions |= CU_SELECT_ERROR;
+}
+
 int cu_select_wait(struct cu_select *set, struct cu_select_event *events, int capacity,
                    int64_t timeout_ns) {
     fd_set read = set->read, write = set->write;
@@ -77,9 +87,14 @@ int cu_select_wait(struct cu_select *set, struct cu_select_event *events, int ca
         limit = &timeout;
     }
     int n = select(set->end, &read, &write, NULL, limit);
-    if (n >= 0) return n == 0 ? 0 : collect(set, &read, &write, n, events, capacity);
-    if (errno != EBADF) return -errno;
-    return find_closed(set, events, capacity);
+    if (n < 0) return errno == EBADF ? find_closed(set, events, capacity) : -errno;
+    int count = n == 0 ? 0 : collect(set, &read, &write, n, events, capacity);
+    find_failed(events, count);
+    return count;
 }
 
-int cu_descriptor_check(int fd) { return fcntl(fd, F_GETFD) < 0 ? -errno : 0; }
+int cu_descriptor_check(int fd) {
+    struct stat status;
+    if (fstat(fd, &status) < 0) return -errno;
+    return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
+}

@@ -128,7 +128,7 @@ def test_the_others_are_not_warned_of(start, poller):
     server = start("echo-server", "--port", "0", "--poller", poller)
     server.address
     assert server.stop(seconds=10) == 0
-    assert server.stderr == ""
+    assert "warning" not in server.stderr and "select" not in server.stderr
 
 
 def test_a_descriptor_that_select_cannot_watch_ends_that_connection_only(start):

@@ -37,7 +37,8 @@ import UpdraftTesting
         }
     }
 
-    @Test func errorsAreReportedUnasked_C1() async throws {
+    @Test(.enabled(if: PollerKind.chosen.watchesUnasked))
+    func errorsAreReportedUnasked_C1() async throws {
         try await withLoop { loop in
             let pipe = SystemPipe()
             var seen: [IOEvents] = []

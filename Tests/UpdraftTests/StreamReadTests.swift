@@ -278,7 +278,7 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: [Link.tcp, .memory])
+    @Test(.enabled(if: PollerKind.chosen.watchesUndrained), arguments: [Link.tcp, .memory])
     func whatCameBeforeAResetStaysReadableWithoutAReader_J16(link: Link) async throws {
         try await withLoop { loop in
             let (near, far) = try await link.pair(on: loop)

@@ -58,7 +58,7 @@ int cu_epoll_remove(int epoll, int fd);
 int cu_epoll_wait(int epoll, struct cu_event *events, int capacity, int timeout_ms);
 
 // --- select --------------------------------------------------------------------------------
-enum { CU_SELECT_READ = 1, CU_SELECT_WRITE = 2, CU_SELECT_CLOSED = 4 };
+enum { CU_SELECT_READ = 1, CU_SELECT_WRITE = 2, CU_SELECT_ERROR = 4, CU_SELECT_CLOSED = 8 };
 struct cu_select_event {
     int32_t fd;
     uint32_t directions;
@@ -72,7 +72,7 @@ void cu_select_destroy(struct cu_select *set);
 // Adds a descriptor's directions to what is waited for, and takes them out again.
 void cu_select_arm(struct cu_select *set, int fd, uint32_t directions);
 void cu_select_disarm(struct cu_select *set, int fd, uint32_t directions);
-// At most `capacity` descriptors that are ready, or, as CU_SELECT_CLOSED, those that were closed
+// At most `capacity` descriptors that are ready, with CU_SELECT_ERROR if they failed, or, as CU_SELECT_CLOSED, those that were closed
 // while they were waited for. `timeout_ns` < 0 waits without limit.
 int cu_select_wait(struct cu_select *set, struct cu_select_event *events, int capacity,
                    int64_t timeout_ns);
@@ -142,7 +142,8 @@ int cu_shutdown_write(int fd);
 // Closing with a pending reset: the peer gets RST instead of FIN.
 int cu_set_linger_reset(int fd);
 int cu_close(int fd);
-// 0 if the descriptor is open, or -EBADF.
+// 0 if the descriptor can be waited for; -EBADF if it is not open, -EPERM, as epoll says it, if it
+// is a plain file or a folder, which are always ready.
 int cu_descriptor_check(int fd);
 int cu_set_nonblocking(int fd);
 int cu_pipe(int fds[2]);

@@ -61,7 +61,7 @@ public final class KqueuePoller: Poller {
     ) throws {
         let operation = "watch descriptor \(descriptor)"
         if isWatched(descriptor) { throw SystemError(errno: cu_eexist, operation: operation) }
-        // A descriptor without a filter is never shown to the kernel.
+        // A descriptor without a filter is never shown to the kernel; and kqueue takes plain files.
         try SystemError.check(cu_descriptor_check(descriptor), operation)
         while records.count <= Int(descriptor) { records.append(Record()) }
         let record = Record(isWatched: true, mode: mode, events: events)

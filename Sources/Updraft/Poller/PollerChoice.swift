@@ -12,7 +12,7 @@ public enum PollerChoice: String, CaseIterable, Hashable, Sendable {
     case epoll
     /// `kqueue(2)`: Darwin and the BSDs.
     case kqueue
-    /// `select(2)`: everywhere, for descriptors below 1,024. Tells less of failures; see
+    /// `select(2)`: everywhere, for descriptors below 1,024. Notices failures later; see
     /// `SelectPoller`.
     case select
 

@@ -6,9 +6,9 @@ internal import CUpdraft
 /// The poller of every POSIX system, on `select(2)` (contract row H5).
 ///
 /// It looks at every watched descriptor in each wait, and takes descriptors below 1,024 only: for
-/// tests and small programs. It tells less than the others do: an end of the stream and a failure
-/// show as `read` and `write`, and the next call on the descriptor meets them. `error` it reports
-/// only for a descriptor that was closed while it was watched.
+/// tests and small programs. It notices a failure only while it waits for a direction of the
+/// descriptor: not on one that is watched for `error` alone, nor on an edge-watched one between a
+/// report and `rearm`.
 public final class SelectPoller: Poller {
     /// `select`.
     public let name = "select"
@@ -44,7 +44,7 @@ public final class SelectPoller: Poller {
     /// Starts to watch a descriptor.
     ///
     /// - Throws: `SystemError` if its number is 1,024 (`FD_SETSIZE`) or above, which `select`
-    ///   can't take; if it is watched already, or not open.
+    ///   can't take; if it is watched already, not open, or a plain file.
     public func add(
         _ descriptor: Int32, events: IOEvents, mode: PollMode, token: UInt64
     ) throws {
@@ -105,13 +105,13 @@ public final class SelectPoller: Poller {
         for index in 0..<count {
             let descriptor = found[index].fd
             let record = records[Int(descriptor)]
-            let ready = meaning(of: found[index].directions)
-            if ready == .error {
+            let directions = found[index].directions
+            if directions & UInt32(CU_SELECT_CLOSED) != 0 {
                 cu_select_disarm(set, descriptor, Self.bothDirections)
             } else if record.mode == .edge {
-                cu_select_disarm(set, descriptor, found[index].directions)
+                cu_select_disarm(set, descriptor, directions)
             }
-            events[index] = PollEvent(token: record.token, events: ready)
+            events[index] = PollEvent(token: record.token, events: meaning(of: directions))
         }
         return count
     }
@@ -153,8 +153,8 @@ public final class SelectPoller: Poller {
     }
 
     private func meaning(of directions: UInt32) -> IOEvents {
-        if directions & UInt32(CU_SELECT_CLOSED) != 0 { return .error }
         var events: IOEvents = []
+        if directions & UInt32(CU_SELECT_CLOSED | CU_SELECT_ERROR) != 0 { events.insert(.error) }
         if directions & UInt32(CU_SELECT_READ) != 0 { events.insert(.read) }
         if directions & UInt32(CU_SELECT_WRITE) != 0 { events.insert(.write) }
         return events

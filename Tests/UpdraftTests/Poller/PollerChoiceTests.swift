@@ -10,7 +10,7 @@ import UpdraftTesting
         #expect(PollerChoice.allCases.filter(\.isAvailable) == [.best, .epoll, .select])
     }
 
-    @Test(arguments: [PollerChoice.best, .epoll, .select])
+    @Test(arguments: [PollerChoice.best, .epoll, .select].filter { $0.isTested })
     func aLoopRunsOnThePollerOfItsChoice_A16(_ choice: PollerChoice) async throws {
         try await onFreshThread {
             let name = try IOLoop.run(poller: choice) { loop in
@@ -38,10 +38,15 @@ import UpdraftTesting
 
     @Test func aPollerOfOnesOwnIsUsed_A16() async throws {
         try await onFreshThread {
-            let loop = try IOLoop(poller: try SelectPoller())
+            let loop = try IOLoop(poller: try PollerKind.kqueue.make())
             defer { loop.close() }
-            #expect(loop.poller.name == "select")
+            #expect(loop.poller.name == "kqueue")
             try loop.runSync { try await loop.sleep(for: .milliseconds(1)) }
         }
     }
+}
+
+extension PollerChoice {
+    /// `select` is in a process of its own.
+    fileprivate var isTested: Bool { self != .select || PollerKind.tested.contains(.select) }
 }

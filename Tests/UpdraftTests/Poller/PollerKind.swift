@@ -21,22 +21,29 @@ enum PollerKind: String, CaseIterable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Whether a failure shows as `error`, also on a descriptor that is watched for reading only.
-    /// `select` shows it as whatever the descriptor is watched for.
-    var tellsFailures: Bool { self != .select }
-
     /// Whether a failure shows on a descriptor that is watched for neither direction.
     var watchesUnasked: Bool { self == .epoll }
 
-    /// What `UPDRAFT_TEST_POLLER` names: the poller below the loops of the suites that do not name
-    /// one. epoll by default.
-    static let chosen: PollerKind = {
-        guard let value = getenv("UPDRAFT_TEST_POLLER") else { return .epoll }
+    /// Whether a failure shows on a stream that has something to read and nobody to read it.
+    var watchesUndrained: Bool { self != .select }
+
+    /// What `UPDRAFT_TEST_POLLER` names, if it is set.
+    static let named: PollerKind? = {
+        guard let value = getenv(variable) else { return nil }
         guard let kind = PollerKind(rawValue: String(cString: value)) else {
-            preconditionFailure("UPDRAFT_TEST_POLLER is none of \(allCases)")
+            preconditionFailure("\(variable) is none of \(allCases)")
         }
         return kind
     }()
+
+    static let variable = "UPDRAFT_TEST_POLLER"
+
+    /// The poller below the loops of the suites that do not name one.
+    static let chosen = named ?? .epoll
+
+    /// What the tests of pollers run on in this process. Other tests open more descriptors than
+    /// `select` can take, so that its turn is in a process of its own: see `SelectProcessTests`.
+    static let tested = named.map { [$0] } ?? [.epoll, .kqueue]
 }
 
 /// In place of `UpdraftTesting.withLoop`, which it hides from these tests: on the poller that the

@@ -4,7 +4,7 @@ import UpdraftTesting
 
 /// Streams, servers and clients on every poller: edges, rearming, ends and failures.
 @Suite struct PollerStreamTests {
-    @Test(arguments: PollerKind.allCases)
+    @Test(arguments: PollerKind.tested)
     func aMegabyteComesBack(_ kind: PollerKind) async throws {
         try await withLoop(poller: kind) { loop in
             let server = TCPServer(port: 0)
@@ -28,7 +28,7 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: PollerKind.allCases)
+    @Test(arguments: PollerKind.tested)
     func aWriterWaitsForAReaderThatComesLate(_ kind: PollerKind) async throws {
         try await withLoop(poller: kind) { loop in
             let (near, far) = try await connectedPair(on: loop)
@@ -48,7 +48,7 @@ import UpdraftTesting
         }
     }
 
-    @Test(.serialized, arguments: PollerKind.allCases)
+    @Test(.serialized, arguments: PollerKind.tested)
     func aHundredConnectionsEcho(_ kind: PollerKind) async throws {
         try await withLoop(poller: kind) { loop in
             let server = TCPServer(port: 0)
@@ -75,7 +75,7 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: PollerKind.allCases)
+    @Test(arguments: PollerKind.tested)
     func theEndIsNoticedAfterTheLastBytes_C4(_ kind: PollerKind) async throws {
         try await withLoop(poller: kind) { loop in
             let (near, far) = try await connectedPair(on: loop)
@@ -91,7 +91,7 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: PollerKind.allCases)
+    @Test(arguments: PollerKind.tested)
     func aResetEndsAReaderAndAWriterThatWait(_ kind: PollerKind) async throws {
         try await withLoop(poller: kind) { loop in
             let (near, far) = try await connectedPair(on: loop)
@@ -105,7 +105,7 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: PollerKind.allCases)
+    @Test(arguments: PollerKind.tested)
     func aRefusedConnectIsAnError_H4(_ kind: PollerKind) async throws {
         try await withLoop(poller: kind) { loop in
             let server = TCPServer(port: 0)
@@ -119,7 +119,7 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: PollerKind.allCases)
+    @Test(arguments: PollerKind.tested)
     func aHalfClosedPeerStillGetsItsAnswer(_ kind: PollerKind) async throws {
         try await withLoop(poller: kind) { loop in
             let (near, far) = try await connectedPair(on: loop)

@@ -3,7 +3,8 @@ import Testing
 import Updraft
 
 /// What only `select` does. Contract row H5.
-@Suite struct SelectPollerTests {
+@Suite(.enabled(if: PollerKind.tested.contains(.select)))
+struct SelectPollerTests {
     @Test func descriptorsFrom1024OnAreRefusedByNumberAndNothingIsRegistered_H5() throws {
         let probe = try PollerProbe(.select)
         let pair = SocketPair()
