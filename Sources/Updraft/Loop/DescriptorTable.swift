@@ -95,13 +95,10 @@ struct DescriptorTable {
         return sinks
     }
 
-    /// Closes every descriptor that has a sink.
-    mutating func closeAll() {
-        for index in slots.indices where slots[index].sink != nil {
-            slots[index].sink = nil
-            slots[index].generation &+= 1
-            _ = cu_close(Int32(index))
-        }
-        count = 0
+    /// Closes every descriptor that has a sink, and takes the sinks out as `removeAll` does.
+    @discardableResult
+    mutating func closeAll() -> [any ReadinessSink] {
+        for index in slots.indices where slots[index].sink != nil { _ = cu_close(Int32(index)) }
+        return removeAll()
     }
 }

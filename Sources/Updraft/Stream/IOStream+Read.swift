@@ -37,7 +37,8 @@ extension IOStream {
     ///   - delimiter: At least one byte. Part of the result.
     ///   - maxBytes: The result's length at the most, with the delimiter.
     /// - Throws: As `read(upTo:)`; `.unsatisfiableRead` if the delimiter does not end within
-    ///   `maxBytes`. The stream is closed then (J4): what follows can't be made sense of.
+    ///   `maxBytes`. The stream is closed then (J4), after what was written has been sent: what
+    ///   follows can't be made sense of.
     public nonisolated(nonsending) func read(
         until delimiter: [UInt8], maxBytes: Int = 65_536
     ) async throws -> [UInt8] {
@@ -216,7 +217,9 @@ extension IOStream {
     private func giveUp(looking delimiter: [UInt8], _ maxBytes: Int) -> StreamError {
         let error = StreamError(
             .unsatisfiableRead, "The delimiter did not come within \(maxBytes) bytes.")
-        finish(error)
+        // What was written before is still sent, and what the peer goes on to send must not bring
+        // it a reset in place of that.
+        close(lingering: .seconds(2))
         return error
     }
 }
