@@ -19,7 +19,7 @@ final class PendingCall {
 
     init(loop: IOLoop) {
         self.loop = loop
-        waiter = Waiter(loop: loop)
+        waiter = Waiter(loop: loop, for: .reply)
     }
 
     /// Ends the wait with an answer.

@@ -72,7 +72,7 @@ public final class RPCPeer {
         address = stream.peerAddress
         self.stream = stream
         self.context = context
-        allTasksEnded = Waiter(loop: stream.loop)
+        allTasksEnded = Waiter(loop: stream.loop, for: .tasks)
         scanner = MessagePackScanner(
             bytesMax: context.options.messageBytesMax, depthMax: context.options.nestingMax)
     }
@@ -134,7 +134,7 @@ public final class RPCPeer {
     public nonisolated(nonsending) func closed() async throws {
         loop.checkThread("RPCPeer.closed")
         if case .closed = phase { return }
-        let waiter = Waiter(loop: loop)
+        let waiter = Waiter(loop: loop, for: .closing)
         endWaiters.append(waiter)
         defer { endWaiters.removeAll { $0 === waiter } }
         try await waiter.wait()

@@ -144,7 +144,7 @@ extension IOLoop {
     private nonisolated(nonsending) func run<R: Sendable>(
         _ work: @escaping @Sendable () throws -> R, on pool: BlockingPool, _ shared: SharedResult<R>
     ) async throws -> R {
-        let waiter = Waiter(loop: self)
+        let waiter = Waiter(loop: self, for: .blockingWork)
         let ticket = guests.insert(waiter)
         defer { guests.remove(ticket) }
         let executor = executor

@@ -6,10 +6,20 @@ protocol ReadinessSink: AnyObject {
 
     /// The loop is being closed: frees what the sink owns, such as a descriptor.
     func loopIsClosing()
+
+    /// What it is and what it waits for, for `IOLoop.dump`.
+    var report: SinkReport { get }
 }
 
 extension ReadinessSink {
     func loopIsClosing() {}
+}
+
+/// One line of `IOLoop.dump`.
+struct SinkReport {
+    let text: String
+    /// Who waits on it.
+    var waiters: [Waiter] = []
 }
 
 /// The watched descriptors of a loop, by number, with a generation that tells registrations of the
@@ -67,6 +77,11 @@ struct DescriptorTable {
 
     /// All sinks, so that they can be told of something while the table changes.
     var sinks: [any ReadinessSink] { slots.compactMap(\.sink) }
+
+    /// All sinks with their descriptors, in their order.
+    var entries: [(descriptor: Int32, sink: any ReadinessSink)] {
+        slots.enumerated().compactMap { index, slot in slot.sink.map { (Int32(index), $0) } }
+    }
 
     /// Forgets every sink.
     mutating func removeAll() {

@@ -126,7 +126,7 @@ extension IOLoop {
     /// - Throws: `CancellationError`; `TimeoutError` if a `withTimeout` around it expires.
     public nonisolated(nonsending) func sleep(for duration: Duration) async throws {
         checkThread("IOLoop.sleep")
-        let waiter = Waiter(loop: self)
+        let waiter = Waiter(loop: self, for: .time)
         let timeout = timers.add(deadline: now.advanced(by: duration).nanoseconds) {
             [unowned self] in resumingInline { waiter.fire() }
         }
@@ -139,7 +139,7 @@ extension IOLoop {
     /// - Throws: `CancellationError`; `TimeoutError`.
     public nonisolated(nonsending) func nextTurn() async throws {
         checkThread("IOLoop.nextTurn")
-        let waiter = Waiter(loop: self)
+        let waiter = Waiter(loop: self, for: .turn)
         executor.ready.append(.callback { [unowned self] in resumingInline { waiter.fire() } })
         try await waiter.wait()
     }

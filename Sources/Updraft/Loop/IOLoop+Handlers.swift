@@ -21,6 +21,8 @@ private final class HandlerSink: ReadinessSink {
         self.loop = loop
     }
 
+    var report: SinkReport { SinkReport(text: "a handler") }
+
     func ready(_ events: IOEvents) {
         guard let context else { return serve(events) }
         context.run { serve(events) }
@@ -103,7 +105,7 @@ extension IOLoop {
         _ descriptor: Int32, _ events: IOEvents
     ) async throws {
         checkThread("IOLoop.readable")
-        let waiter = Waiter(loop: self)
+        let waiter = Waiter(loop: self, for: .descriptor)
         try addHandler(descriptor, events: events, context: nil) { [unowned self] descriptor, _ in
             removeHandler(descriptor)
             resumingInline { waiter.fire() }

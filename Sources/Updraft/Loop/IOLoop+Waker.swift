@@ -11,6 +11,8 @@ private final class WakerSink: ReadinessSink {
     func ready(_ events: IOEvents) {
         waker.drain()
     }
+
+    var report: SinkReport { SinkReport(text: "the loop's waker") }
 }
 
 /// Drains libdispatch's main queue, which nothing else does while a loop holds the main thread.
@@ -18,6 +20,8 @@ private final class MainQueueSink: ReadinessSink {
     func ready(_ events: IOEvents) {
         cu_main_queue_drain()
     }
+
+    var report: SinkReport { SinkReport(text: "the main actor's queue") }
 }
 
 extension IOLoop {

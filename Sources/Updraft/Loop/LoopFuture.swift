@@ -25,7 +25,7 @@ public final class LoopFuture<Value> {
         get async throws {
             while true {
                 if let result = outcome.result { return try result.get() }
-                let waiter = Waiter(loop: loop)
+                let waiter = Waiter(loop: loop, for: .tasks)
                 waiters.append(waiter)
                 defer { waiters.removeAll { $0 === waiter } }
                 try await waiter.wait()

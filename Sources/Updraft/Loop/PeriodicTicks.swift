@@ -66,7 +66,7 @@ extension IOLoop {
     /// - Throws: `CancellationError`; `TimeoutError` if a `withTimeout` around it expires.
     public nonisolated(nonsending) func sleep(until instant: LoopInstant) async throws {
         checkThread("IOLoop.sleep")
-        let waiter = Waiter(loop: self)
+        let waiter = Waiter(loop: self, for: .time)
         let timeout = timers.add(deadline: instant.nanoseconds) {
             [unowned self] in resumingInline { waiter.fire() }
         }

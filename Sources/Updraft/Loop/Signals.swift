@@ -79,6 +79,11 @@ final class SignalWatch: ReadinessSink {
         if list.isEmpty { _ = cu_signal_unwatch(id.signal.number, writeEnd) }
     }
 
+    var report: SinkReport {
+        let names = handlers.keys.map { "\($0)" }.sorted().joined(separator: ", ")
+        return SinkReport(text: "signals: \(names)")
+    }
+
     func ready(_ events: IOEvents) {
         var numbers = [UInt8](repeating: 0, count: 64)
         let count = cu_read(readEnd, &numbers, numbers.count)
@@ -135,7 +140,7 @@ final class SignalWait {
 
     init(_ loop: IOLoop, _ wanted: Set<Signal>) throws {
         self.loop = loop
-        waiter = Waiter(loop: loop)
+        waiter = Waiter(loop: loop, for: .signal)
         for signal in wanted {
             ids.append(
                 try loop.addSignalHandler(signal) { [weak self] in self?.receive(signal) })

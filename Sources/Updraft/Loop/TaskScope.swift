@@ -172,6 +172,8 @@ struct GuestWaits {
 
     subscript(ticket: UInt64) -> Waiter? { waiters[ticket] }
 
+    var count: Int { waiters.count }
+
     mutating func insert(_ waiter: Waiter) -> UInt64 {
         last += 1
         waiters[last] = waiter

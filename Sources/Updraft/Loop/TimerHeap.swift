@@ -41,6 +41,23 @@ struct TimerHeap {
     /// The earliest deadline, in the clock's nanoseconds.
     var nextDeadline: Int64? { heap.first?.deadline }
 
+    /// The earliest deadlines, at most so many, in their order.
+    func nextDeadlines(_ countMax: Int) -> [Int64] {
+        var found: [Int64] = []
+        // Whoever is next stands below one that was found before.
+        var candidates = heap.isEmpty ? [] : [0]
+        while found.count < countMax,
+            let next = candidates.indices.min(by: {
+                heap[candidates[$0]].precedes(heap[candidates[$1]])
+            })
+        {
+            let index = candidates.remove(at: next)
+            found.append(heap[index].deadline)
+            candidates += (index * 4 + 1..<index * 4 + 5).filter { $0 < heap.count }
+        }
+        return found
+    }
+
     mutating func add(deadline: Int64, action: @escaping () -> Void) -> Timeout {
         let slot = takeSlot(action)
         sequence += 1

@@ -15,11 +15,14 @@ package final class Waiter {
     }
 
     @exclusivity(unchecked) private var state = State.idle
+    /// What is waited for, in `IOLoop.dump`. It lies in a gap behind the state and takes no memory.
+    package let purpose: WaitPurpose
     @exclusivity(unchecked) private var failure: (any Error)?
     private unowned let loop: IOLoop
 
-    package init(loop: IOLoop) {
+    package init(loop: IOLoop, for purpose: WaitPurpose = .other) {
         self.loop = loop
+        self.purpose = purpose
     }
 
     /// Whether a task is between the start of its wait and its wake-up.

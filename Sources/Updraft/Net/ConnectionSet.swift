@@ -61,7 +61,7 @@ final class ConnectionSet {
 }
 
 /// One connection's task: the handler, then the closing.
-private final class Connection: TaskBody {
+private final class Connection: TaskBody, TaskSubject {
     let stream: IOStream
     private let handler: StreamHandler
     private let set: ConnectionSet
@@ -72,6 +72,10 @@ private final class Connection: TaskBody {
         self.stream = stream
         self.handler = handler
         self.set = set
+    }
+
+    var taskDescription: String {
+        "connection" + (stream.peerAddress.map { " from \($0)" } ?? "")
     }
 
     nonisolated(nonsending) func run() async {

@@ -62,6 +62,8 @@ final class Listener: ReadinessSink {
         _ = cu_close(socket)
     }
 
+    var report: SinkReport { SinkReport(text: "listens on \(localAddress)") }
+
     func ready(_ events: IOEvents) {
         onReady()
     }

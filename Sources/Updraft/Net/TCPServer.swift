@@ -69,7 +69,7 @@ open class TCPServer {
         requestedPort = port
         self.options = options
         streamOptions = SharedStreamOptions(options.stream)
-        acceptWaiter = Waiter(loop: loop)
+        acceptWaiter = Waiter(loop: loop, for: .connections)
         connections = ConnectionSet(loop: loop)
     }
 

@@ -51,7 +51,7 @@ extension IOStream {
     public nonisolated(nonsending) func closed() async throws {
         loop.checkThread("IOStream.closed")
         if case .closed = phase { return }
-        let waiter = Waiter(loop: loop)
+        let waiter = Waiter(loop: loop, for: .closing)
         let callback = CloseCallback { waiter.fire() }
         closeCallbacks.append(callback)
         defer { closeCallbacks.removeAll { $0 === callback } }

@@ -125,7 +125,7 @@ extension IOStream {
             throw reason
         }
         guard sentTotal < target else { return }
-        let waiter = Waiter(loop: loop)
+        let waiter = Waiter(loop: loop, for: .sending)
         sendWaiters.append(SendWaiter(target: target, waiter: waiter))
         defer { sendWaiters.removeAll { $0.waiter === waiter } }
         try await waiter.wait()

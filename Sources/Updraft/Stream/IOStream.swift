@@ -119,7 +119,7 @@ public final class IOStream {
         self.loop = loop
         self.transport = transport
         sharedOptions = options
-        readWaiter = Waiter(loop: loop)
+        readWaiter = Waiter(loop: loop, for: .bytes)
         loop.checkThread("IOStream")
         if let descriptor = transport.descriptor {
             try loop.watch(

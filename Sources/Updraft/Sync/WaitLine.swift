@@ -17,7 +17,7 @@ final class WaitLine<Value> {
         fileprivate var isInLine = false
 
         fileprivate init(_ loop: IOLoop, _ value: Value?) {
-            waiter = Waiter(loop: loop)
+            waiter = Waiter(loop: loop, for: .line)
             self.value = value
         }
 

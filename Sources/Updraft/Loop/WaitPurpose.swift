@@ -1,0 +1,35 @@
+/// What a task waits for, in `IOLoop.dump`.
+package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
+    case other
+    case time
+    case turn
+    case bytes
+    case sending
+    case closing
+    case descriptor
+    case connections
+    case signal
+    case tasks
+    case blockingWork
+    case line
+    case reply
+
+    /// As in "waits for …".
+    package var description: String {
+        switch self {
+        case .other: "something"
+        case .time: "a time"
+        case .turn: "its next turn"
+        case .bytes: "bytes"
+        case .sending: "its bytes to be sent"
+        case .closing: "a stream to be closed"
+        case .descriptor: "a descriptor to be ready"
+        case .connections: "connections"
+        case .signal: "a signal"
+        case .tasks: "other tasks to end"
+        case .blockingWork: "blocking work on a pool"
+        case .line: "a lock, an event or a queue"
+        case .reply: "a reply"
+        }
+    }
+}

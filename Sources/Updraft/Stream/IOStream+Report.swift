@@ -1,0 +1,20 @@
+extension IOStream {
+    var report: SinkReport {
+        var text = "stream"
+        if let peerAddress { text += " to \(peerAddress)" }
+        switch phase {
+        case .open: break
+        case .closing: text += ", closing"
+        case .lingering: text += ", closed, waits for the peer to close"
+        case .closed: text += ", closed"
+        }
+        if isReading {
+            text += ", reading"
+        } else if consumer != nil {
+            text += isConsumerPaused ? ", consumer paused" : ", feeding a consumer"
+        }
+        if input == .ended { text += ", the peer has ended" }
+        if !writeQueue.isEmpty { text += ", \(unsentBytes) bytes unsent" }
+        return SinkReport(text: text, waiters: [readWaiter] + sendWaiters.map(\.waiter))
+    }
+}
