@@ -37,7 +37,9 @@ let package = Package(
         .target(name: "MessagePack", swiftSettings: settings),
         .target(
             name: "UpdraftRPC",
-            dependencies: ["Updraft", "MessagePack"],
+            dependencies: [
+                "Updraft", "MessagePack", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
         .target(name: "UpdraftTesting", dependencies: ["Updraft"], swiftSettings: settings),
@@ -98,8 +100,13 @@ let package = Package(
         .executableTarget(
             name: "hops-mainactor", dependencies: ["Updraft"], path: "Tests/Hops/mainactor",
             swiftSettings: [.swiftLanguageMode(.v6), .defaultIsolation(MainActor.self)]),
+        // What stands in for kevent(2) on Linux, so that KqueuePoller runs there in tests.
+        .target(
+            name: "CKeventStandIn", dependencies: ["CUpdraft"], path: "Tests/CKeventStandIn",
+            cSettings: [.headerSearchPath(".")]),
         .testTarget(
-            name: "UpdraftTests", dependencies: ["Updraft", "UpdraftTesting"],
+            name: "UpdraftTests",
+            dependencies: ["Updraft", "UpdraftTesting", "CUpdraft", "CKeventStandIn"],
             swiftSettings: settings),
         .testTarget(
             name: "MessagePackTests", dependencies: ["MessagePack"], swiftSettings: settings),

@@ -1,5 +1,7 @@
-import ArgumentParser
-import Updraft
+public import ArgumentParser
+public import Updraft
+
+extension PollerChoice: ExpressibleByArgument {}
 
 /// Echoes bytes, or lines: the smallest real program.
 @main
@@ -17,6 +19,18 @@ struct EchoServer: ParsableCommand {
     @Option(help: "The port; 0 picks a free one.")
     var port = 7000
 
+    @Option(
+        help: ArgumentHelp(
+            "How the loop waits: best, epoll, kqueue or select, as far as the system has them.",
+            valueName: "name"))
+    var poller = PollerChoice.best
+
+    @Option(
+        help: ArgumentHelp(
+            "Loops, each on a thread of its own; they share the port. 0 is one per processor.",
+            valueName: "n"))
+    var loops = 1
+
     @Flag(help: "Echo each newline-ended line when it is complete, instead of bytes as they come.")
     var line = false
 
@@ -30,6 +44,15 @@ struct EchoServer: ParsableCommand {
         guard (0...65_535).contains(port) else {
             throw ValidationError("The port must be between 0 and 65535, not \(port).")
         }
+        guard (0...1_024).contains(loops) else {
+            throw ValidationError("--loops must be between 0 and 1024, not \(loops).")
+        }
+        guard poller.isAvailable else {
+            let offered = PollerChoice.allCases.filter(\.isAvailable).map(\.rawValue)
+            throw ValidationError(
+                "This system has no \(poller.rawValue); --poller can be "
+                    + "\(offered.joined(separator: ", ")) here.")
+        }
         if let logBlocking, !(logBlocking > 0 && logBlocking <= 86_400) {
             throw ValidationError(
                 "--log-blocking takes seconds above 0, up to 86400, not \(logBlocking).")
@@ -40,11 +63,12 @@ struct EchoServer: ParsableCommand {
         let (host, port, line) = (host, port, line)
         let threshold = logBlocking.map { Duration.seconds($0) }
         do {
-            try IOLoop.run { loop in
+            try IOLoop.run(loops: loops, poller: poller) { loop in
                 loop.setBlockingLogThreshold(threshold)
                 let server = TCPServer(host: host, port: port)
                 let announce = {
-                    guard let address = server.localAddress else { return }
+                    // One line, whatever the number of loops: they share the port.
+                    guard loop.name == "loop-0", let address = server.localAddress else { return }
                     StandardOutput.announce("listening on \(address)")
                 }
                 try await server.serve(until: .terminationSignals, ready: announce) { stream in

@@ -2,10 +2,12 @@
 #include "cupdraft.h"
 
 #include <errno.h>
+
+#if defined(__linux__)
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
+const bool cu_has_epoll = true;
 const uint32_t cu_epoll_read = EPOLLIN, cu_epoll_write = EPOLLOUT, cu_epoll_error = EPOLLERR,
                cu_epoll_hangup = EPOLLHUP, cu_epoll_read_hangup = EPOLLRDHUP,
                cu_epoll_edge = EPOLLET;
@@ -38,25 +40,16 @@ int cu_epoll_wait(int epoll, struct cu_event *events, int capacity, int timeout_
     }
     return n;
 }
+#else
+const bool cu_has_epoll = false;
+const uint32_t cu_epoll_read, cu_epoll_write, cu_epoll_error, cu_epoll_hangup,
+    cu_epoll_read_hangup, cu_epoll_edge;
 
-int cu_eventfd_create(void) {
-    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+int cu_epoll_create(void) { return -ENOSYS; }
+int cu_epoll_add(int epoll, int fd, uint32_t events, uint64_t token) { return -ENOSYS; }
+int cu_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token) { return -ENOSYS; }
+int cu_epoll_remove(int epoll, int fd) { return -ENOSYS; }
+int cu_epoll_wait(int epoll, struct cu_event *events, int capacity, int timeout_ms) {
+    return -ENOSYS;
 }
-
-// A full counter (EAGAIN) is already a wake-up.
-int cu_eventfd_signal(int fd) {
-    uint64_t one = 1;
-    ssize_t n;
-    do n = write(fd, &one, sizeof one);
-    while (n < 0 && errno == EINTR);
-    return n < 0 && errno != EAGAIN ? -errno : 0;
-}
-
-int cu_eventfd_drain(int fd) {
-    uint64_t count;
-    ssize_t n;
-    do n = read(fd, &count, sizeof count);
-    while (n < 0 && errno == EINTR);
-    return n < 0 && errno != EAGAIN ? -errno : 0;
-}
+#endif

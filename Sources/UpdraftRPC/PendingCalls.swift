@@ -42,7 +42,7 @@ final class PendingCall {
     }
 
     func startTimer(_ limit: Duration, _ method: String) {
-        timer = loop.callLater(limit) { [unowned self] in
+        timer = loop.runLater(limit) { [unowned self] in
             fail(RPCError(.timeout, "'\(method)' was not answered within \(limit)."))
         }
     }

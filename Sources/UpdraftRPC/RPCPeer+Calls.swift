@@ -159,7 +159,7 @@ extension RPCPeer {
         _ method: String, _ write: (inout MessagePackWriter) throws -> Void
     ) throws {
         var writer = context.takeWriter()
-        defer { context.give(writer) }
+        defer { context.give(&writer) }
         do {
             try write(&writer)
             try checkSize(writer, "The call of '\(method)'")

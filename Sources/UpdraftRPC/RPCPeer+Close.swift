@@ -48,7 +48,7 @@ extension RPCPeer {
         endWork()
         // A method that closes its caller's connection has yet to write its answer.
         guard dispatchDepth > 0 else { return stream.close(lingering: lingering) }
-        loop.addCallback { [self] in stream.close(lingering: lingering) }
+        loop.runSoon { [self] in stream.close(lingering: lingering) }
     }
 
     private func endWork() {

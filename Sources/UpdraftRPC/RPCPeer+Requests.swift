@@ -49,7 +49,7 @@ extension RPCPeer {
             switch method.body {
             case .immediate(let body):
                 var writer = context.takeWriter()
-                defer { context.give(writer) }
+                defer { context.give(&writer) }
                 try body(self, &arguments, &writer)
             case .deferred(let prepare):
                 start(method, nil, try prepare(self, &arguments))
@@ -118,14 +118,14 @@ extension RPCPeer {
             RPCWire.error(id, text(of: error, method), into: &writer)
         }
         sendAnswer(&writer)
-        context.give(writer)
+        context.give(&writer)
     }
 
     func answerError(_ id: UInt32, _ text: String) {
         var writer = context.takeWriter()
         RPCWire.error(id, text, into: &writer)
         sendAnswer(&writer)
-        context.give(writer)
+        context.give(&writer)
     }
 
     private func sendAnswer(_ writer: inout MessagePackWriter) {

@@ -63,7 +63,7 @@ extension RPCPeer {
 
     private func watchStall(sentBytes: UInt64, unchangedSince: LoopInstant) {
         // Four looks in the time, so that it is exceeded by a quarter at the most.
-        let timer = loop.callLater(options.stallTimeout / 4) { [weak self] in self?.checkStall() }
+        let timer = loop.runLater(options.stallTimeout / 4) { [weak self] in self?.checkStall() }
         stallWatch = .on(timer: timer, sentBytes: sentBytes, unchangedSince: unchangedSince)
     }
 

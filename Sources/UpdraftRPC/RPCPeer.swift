@@ -122,7 +122,7 @@ public final class RPCPeer {
     public func onClose(_ callback: @escaping (RPCPeer) -> Void) {
         loop.checkThread("RPCPeer.onClose")
         if case .closed = phase {
-            loop.addCallback { [self] in callback(self) }
+            loop.runSoon { [self] in callback(self) }
         } else {
             closeCallbacks.append(callback)
         }

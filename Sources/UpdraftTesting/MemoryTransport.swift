@@ -149,7 +149,7 @@ public final class MemoryTransport: Transport {
         let isAnnounced = !pendingEvents.isEmpty
         pendingEvents.formUnion(events)
         if isAnnounced { return }
-        loop.addCallback { [self] in
+        loop.runSoon { [self] in
             let events = pendingEvents
             pendingEvents = []
             onReady?(events)

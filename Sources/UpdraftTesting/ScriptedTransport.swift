@@ -133,6 +133,6 @@ public final class ScriptedTransport: Transport {
     }
 
     private func again(_ events: IOEvents) {
-        loop.addCallback { [self] in onReady?(events) }
+        loop.runSoon { [self] in onReady?(events) }
     }
 }

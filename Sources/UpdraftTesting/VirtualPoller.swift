@@ -20,11 +20,11 @@ public final class VirtualPoller: Poller {
 
     /// - Parameters:
     ///   - clock: The loop's clock.
-    ///   - base: Watches the real descriptors; epoll by default.
+    ///   - base: Watches the real descriptors; the system's best poller by default.
     /// - Throws: `SystemError` if the system has no descriptor left.
     public init(clock: ManualClock, base: (any Poller)? = nil) throws {
         self.clock = clock
-        self.base = try base ?? EpollPoller()
+        self.base = try base ?? PollerChoice.best.makePoller()
     }
 
     /// As the base says.

@@ -28,7 +28,9 @@ enum BannedCallsRule {
         file.tokens.indices.compactMap { index in
             let token = file.tokens[index]
             let next = file.tokens.dropFirst(index + 1).first
-            if token.kind == .word, ["try", "as"].contains(token.text), next?.isSymbol("!") == true
+            // `try !isDone()` is a negation: the crash is written without a space.
+            if token.kind == .word, ["try", "as"].contains(token.text), next?.isSymbol("!") == true,
+                file.lines[token.line - 1].contains("\(token.text)!")
             {
                 return file.violation(token.line, "\(token.text)! crashes; handle the failure")
             }

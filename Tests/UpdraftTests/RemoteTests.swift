@@ -31,7 +31,7 @@ import UpdraftTesting
 
     @Test func callbacksOfOneThreadKeepTheirOrder_D1() async throws {
         let order = try await withLoop { loop in
-            let box = Log()
+            let box = SharedLog()
             let remote = loop.remote
             try await loop.runInExecutor {
                 for number in 0..<1_000 { remote.addCallback { box.append(number) } }
@@ -219,7 +219,7 @@ import UpdraftTesting
 }
 
 /// Filled on one loop's thread only.
-private final class Log: @unchecked Sendable {
+private final class SharedLog: @unchecked Sendable {
     private(set) var numbers: [Int] = []
     func append(_ number: Int) { numbers.append(number) }
 }

@@ -62,14 +62,13 @@ import UpdraftTesting
     }
 
     @Test func virtualTimeJumpsFromDeadlineToDeadline() async throws {
-        let real = ContinuousClock.now
+        // 82 years: it ends at all only because no real time passes.
         let elapsed = try await withVirtualLoop { loop in
             let start = loop.now
-            for _ in 0..<1_000 { try await loop.sleep(for: .seconds(86_400)) }
+            for _ in 0..<1_000 { try await loop.sleep(for: .seconds(2_592_000)) }
             return start.duration(to: loop.now)
         }
-        #expect(elapsed == .seconds(86_400_000))
-        #expect(real.duration(to: .now) < .seconds(10))
+        #expect(elapsed == .seconds(2_592_000_000))
     }
 
     @Test func aNanosecondOfVirtualTimeWaitsUntilTheLoopHasNothingToDo() async throws {

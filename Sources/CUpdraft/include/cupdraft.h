@@ -23,7 +23,7 @@ void *cu_current_task(void);
 // Errors that the core tells apart.
 extern const int cu_eagain, cu_eintr, cu_epipe, cu_econnreset, cu_econnaborted, cu_etimedout,
     cu_einprogress, cu_emfile, cu_enfile, cu_enobufs, cu_enomem, cu_einval, cu_ebadf, cu_eexist,
-    cu_enoent, cu_eaddrinuse, cu_enotconn;
+    cu_enoent, cu_eaddrinuse, cu_enotconn, cu_enosys;
 // Writes the text of an errno into buffer (at most size bytes with the NUL).
 void cu_error_text(int error, char *buffer, size_t size);
 
@@ -46,6 +46,8 @@ struct cu_event {
     uint32_t events;
     uint32_t reserved;
 };
+// Elsewhere than on Linux all of these fail with ENOSYS.
+extern const bool cu_has_epoll;
 extern const uint32_t cu_epoll_read, cu_epoll_write, cu_epoll_error, cu_epoll_hangup,
     cu_epoll_read_hangup, cu_epoll_edge;
 int cu_epoll_create(void);
@@ -55,9 +57,55 @@ int cu_epoll_remove(int epoll, int fd);
 // At most `capacity` events, `timeout_ms` < 0 waits without limit.
 int cu_epoll_wait(int epoll, struct cu_event *events, int capacity, int timeout_ms);
 
-int cu_eventfd_create(void);
-int cu_eventfd_signal(int fd);
-int cu_eventfd_drain(int fd);
+// --- select --------------------------------------------------------------------------------
+enum { CU_SELECT_READ = 1, CU_SELECT_WRITE = 2, CU_SELECT_CLOSED = 4 };
+struct cu_select_event {
+    int32_t fd;
+    uint32_t directions;
+};
+struct cu_select;
+// FD_SETSIZE: descriptors must be below it.
+extern const int cu_select_limit;
+// NULL for want of memory.
+struct cu_select *cu_select_create(void);
+void cu_select_destroy(struct cu_select *set);
+// Adds a descriptor's directions to what is waited for, and takes them out again.
+void cu_select_arm(struct cu_select *set, int fd, uint32_t directions);
+void cu_select_disarm(struct cu_select *set, int fd, uint32_t directions);
+// At most `capacity` descriptors that are ready, or, as CU_SELECT_CLOSED, those that were closed
+// while they were waited for. `timeout_ns` < 0 waits without limit.
+int cu_select_wait(struct cu_select *set, struct cu_select_event *events, int capacity,
+                   int64_t timeout_ns);
+
+// --- kqueue --------------------------------------------------------------------------------
+enum { CU_KQUEUE_READ = 1, CU_KQUEUE_WRITE = 2 };
+enum { CU_KQUEUE_EOF = 1, CU_KQUEUE_ERROR = 2 };
+struct cu_kqueue_event {
+    uint64_t token;
+    int32_t fd;
+    uint16_t filter;
+    uint16_t flags;
+};
+// The calls as a table, so that tests can put a stand-in of kevent(2) below the same poller.
+struct cu_kqueue_calls {
+    int (*create)(void);
+    int (*add)(int kqueue, int fd, int filter, bool edge, uint64_t token);
+    int (*remove)(int kqueue, int fd, int filter);
+    // At most `capacity` events, one for each filter; `timeout_ns` < 0 waits without limit.
+    int (*wait)(int kqueue, struct cu_kqueue_event *events, int capacity, int64_t timeout_ns);
+    int (*close)(int kqueue);
+};
+// NULL where the system has no kqueue.
+const struct cu_kqueue_calls *cu_kqueue_system(void);
+
+// The longest wait that every system's select and kevent take (some refuse more): 3 years.
+#define CU_TIMEOUT_SECONDS_MAX 100000000
+
+// --- the waker -----------------------------------------------------------------------------
+// ends[0] becomes readable when ends[1] is signalled: on Linux one eventfd, elsewhere a pipe.
+int cu_waker_create(int ends[2]);
+int cu_waker_signal(int write_end);
+int cu_waker_drain(int read_end);
 
 // --- descriptors and sockets ---------------------------------------------------------------
 struct cu_address {
@@ -94,6 +142,8 @@ int cu_shutdown_write(int fd);
 // Closing with a pending reset: the peer gets RST instead of FIN.
 int cu_set_linger_reset(int fd);
 int cu_close(int fd);
+// 0 if the descriptor is open, or -EBADF.
+int cu_descriptor_check(int fd);
 int cu_set_nonblocking(int fd);
 int cu_pipe(int fds[2]);
 int cu_open_null(void);

@@ -60,7 +60,18 @@ public final class BlockingPool: @unchecked Sendable {
             state.threads += 1
             return true
         }
-        if needsThread { try startThread() }
+        if needsThread {
+            do {
+                try startThread()
+            } catch {
+                // With other threads there the work only waits longer; without, nobody would do it.
+                let isLost = state.withLock { state in
+                    guard state.threads == 0 else { return false }
+                    return state.queue.popFirst() != nil
+                }
+                if isLost { throw error }
+            }
+        }
         cu_semaphore_post(semaphore)
     }
 

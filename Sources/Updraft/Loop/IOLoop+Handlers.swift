@@ -8,10 +8,15 @@ public typealias DescriptorHandler = (_ descriptor: Int32, _ events: IOEvents) t
 private final class HandlerSink: ReadinessSink {
     let descriptor: Int32
     let handler: DescriptorHandler
+    let context: CallbackContext?
     unowned let loop: IOLoop
 
-    init(_ descriptor: Int32, _ handler: @escaping DescriptorHandler, _ loop: IOLoop) {
+    init(
+        _ descriptor: Int32, _ context: CallbackContext?, _ handler: @escaping DescriptorHandler,
+        _ loop: IOLoop
+    ) {
         self.descriptor = descriptor
+        self.context = context
         self.handler = handler
         self.loop = loop
     }
@@ -19,6 +24,11 @@ private final class HandlerSink: ReadinessSink {
     var report: SinkReport { SinkReport(text: "a handler") }
 
     func ready(_ events: IOEvents) {
+        guard let context else { return serve(events) }
+        context.run { serve(events) }
+    }
+
+    private func serve(_ events: IOEvents) {
         do {
             try handler(descriptor, events)
         } catch let error as SystemError where error.isBrokenPipe {
@@ -37,13 +47,24 @@ extension IOLoop {
     /// The loop neither owns nor closes the descriptor: remove the handler before closing it.
     /// What the handler throws goes to `onUnhandledError`, but for EPIPE, which is dropped (B8).
     ///
+    /// In a task, the handler gets the task's locals as they are now, at every event (C1, I3), and
+    /// so does what it adds. Cost: 0.15 µs an event, 1.4 KiB; in `withoutContext` there is none.
+    ///
     /// - Throws: `LoopError` with `.duplicateHandler` if the descriptor has one (C8);
     ///   `SystemError` if it can't be watched (a plain file, a closed descriptor).
     public func addHandler(
         _ descriptor: Int32, events: IOEvents, _ handler: @escaping DescriptorHandler
     ) throws {
         checkThread("IOLoop.addHandler")
-        let sink = HandlerSink(descriptor, handler, self)
+        try addHandler(
+            descriptor, events: events, context: captureContext(isRepeated: true), handler)
+    }
+
+    private func addHandler(
+        _ descriptor: Int32, events: IOEvents, context: CallbackContext?,
+        _ handler: @escaping DescriptorHandler
+    ) throws {
+        let sink = HandlerSink(descriptor, context, handler, self)
         try watch(descriptor, events: events.union(.error), mode: .level, sink: sink)
     }
 
@@ -83,8 +104,9 @@ extension IOLoop {
     private nonisolated(nonsending) func waitFor(
         _ descriptor: Int32, _ events: IOEvents
     ) async throws {
+        checkThread("IOLoop.readable")
         let waiter = Waiter(loop: self, for: .descriptor)
-        try addHandler(descriptor, events: events) { [unowned self] descriptor, _ in
+        try addHandler(descriptor, events: events, context: nil) { [unowned self] descriptor, _ in
             removeHandler(descriptor)
             resumingInline { waiter.fire() }
         }

@@ -143,14 +143,19 @@ extension IOLoop {
     /// When the body ends, tasks that it spawned are cancelled, and unsent output is sent as far
     /// as the kernel takes it.
     ///
-    /// - Throws: What the body throws; `LoopError` if a loop runs on this thread already.
+    /// - Parameters:
+    ///   - poller: Which of the system's pollers the loop uses.
+    ///   - body: Gets the loop.
+    /// - Throws: What the body throws; `LoopError` if a loop runs on this thread already, or with
+    ///   `.pollerUnavailable` if the system does not have the poller.
     public static func run<R>(
+        poller: PollerChoice = .best,
         _ body: nonisolated(nonsending) sending @escaping (IOLoop) async throws -> R
     ) throws -> R {
         if let running = currentIfAny, running.isInTurns {
             throw LoopError(.alreadyRunning, "IOLoop.run was called on a thread whose loop runs.")
         }
-        let loop = try IOLoop()
+        let loop = try IOLoop(poller: poller)
         defer { loop.close() }
         return try loop.runSync { try await body(loop) }
     }
@@ -176,7 +181,7 @@ extension IOLoop {
         defer { outcome.isAwaited = false }
         var expiry: Timeout?
         if let timeout {
-            expiry = callLater(timeout) { [unowned self] in
+            expiry = runLater(timeout) { [unowned self] in
                 scope.cancel()
                 stop()
             }

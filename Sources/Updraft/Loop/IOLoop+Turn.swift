@@ -18,6 +18,7 @@ extension IOLoop {
                 return
             }
             flushStreams()
+            contexts.endDropped()
             try poll()
         }
     }
@@ -28,6 +29,7 @@ extension IOLoop {
     func runIdleTurn() throws -> Bool {
         runReady()
         flushStreams()
+        contexts.endDropped()
         let count = try poller.wait(timeoutNanoseconds: 0, into: events)
         for index in 0..<count { dispatch(events[index]) }
         executor.collectInbox()

@@ -44,13 +44,16 @@ public final class IOLoop {
     /// Servers that this loop has made so far: tells them apart within a crew.
     var serversMade = 0
 
-    let poller: any Poller
+    package let poller: any Poller
     let clock: any LoopClock
     @exclusivity(unchecked) var timers = TimerHeap()
     @exclusivity(unchecked) var table = DescriptorTable()
     /// Sinks without a descriptor, which nothing else would keep.
     var keptSinks: [ObjectIdentifier: any ReadinessSink] = [:]
+    let contexts = ContextExecutor(endsDropped: true)
+    @exclusivity(unchecked) var contextFreeTasks = ContextFreeTasks()
     var guests = GuestWaits()
+    var futureWaits: [ObjectIdentifier: any FutureWait] = [:]
     var signals: SignalWatch?
     let pulse = LoopPulse()
     @exclusivity(unchecked) var meter: LoopMeter
@@ -87,14 +90,15 @@ public final class IOLoop {
     ///
     /// - Parameters:
     ///   - name: For log lines.
-    ///   - poller: Where readiness comes from; the platform's best by default.
+    ///   - poller: Where readiness comes from; the platform's best by default. To choose one of the
+    ///     platform's by name, give a `PollerChoice`, as in `.select`.
     ///   - clock: Where the time comes from; the monotonic clock by default.
     /// - Throws: `SystemError` if the system has no descriptors left.
     public init(
         name: String = "loop", poller: (any Poller)? = nil, clock: (any LoopClock)? = nil
     ) throws {
         self.name = name
-        self.poller = try poller ?? EpollPoller()
+        self.poller = try poller ?? PollerChoice.best.makePoller()
         self.clock = clock ?? MonotonicClock()
         executor = try LoopExecutor()
         rootScope = TaskScope(executor)
@@ -197,8 +201,10 @@ public final class IOLoop {
         }
         CurrentLoop.set(self)
         state = .running
+        contextFreeTasks.outsideLoop = CurrentTask.identity
         defer {
             state = .stopped
+            contextFreeTasks.outsideLoop = nil
             CurrentLoop.set(previous ?? self)
         }
         try runTurns()
@@ -244,12 +250,26 @@ public final class IOLoop {
         }
     }
 
+    /// Frees what will never run, and what it holds, which may be the loop.
+    private func dropCallbacks() {
+        contexts.close()
+        let timers = timers
+        let ready = executor.ready
+        let waits = futureWaits
+        self.timers = TimerHeap()
+        executor.ready = RingBuffer()
+        futureWaits = [:]
+        for wait in waits.values { wait.drop() }
+        withExtendedLifetime((timers, ready)) {}
+    }
+
     var isInTurns: Bool { state == .running || state == .stopping }
 
     private func release() {
         state = .closed
         StallMonitor.shared.remove(ObjectIdentifier(executor))
         signals = nil
+        dropCallbacks()
         if ownsBlockingPool { blockingPool?.close() }
         executor.close()
         executor.loop = nil
@@ -274,6 +294,8 @@ public struct LoopError: Error, Sendable, CustomStringConvertible {
         case noHandler
         /// A queue with a bound is full.
         case full
+        /// The system does not have the poller that was asked for.
+        case pollerUnavailable
         /// A value that can't be, such as a period of zero.
         case invalidArgument
     }

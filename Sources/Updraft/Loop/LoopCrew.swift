@@ -81,11 +81,13 @@ extension IOLoop {
     /// }
     /// ```
     ///
-    /// - Parameter count: 0 makes one loop for each processor that the process may use.
+    /// - Parameters:
+    ///   - count: 0 makes one loop for each processor that the process may use.
+    ///   - poller: Where readiness comes from.
     /// - Throws: The first error that a body throws, after the others have been cancelled and have
     ///   ended; `LoopError` if a loop runs on this thread already.
     public static func run(
-        loops count: Int,
+        loops count: Int, poller: PollerChoice = .best,
         _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> Void
     ) throws {
         precondition(count >= 0, "the number of loops can't be negative")
@@ -96,12 +98,12 @@ extension IOLoop {
         var threads: [UInt64] = []
         for index in 1..<max(crew.count, 1) {
             do {
-                threads.append(try CrewMember(crew, index, body).startThread())
+                threads.append(try CrewMember(crew, index, poller, body).startThread())
             } catch {
                 crew.fail(error)
             }
         }
-        CrewMember(crew, 0, body).run()
+        CrewMember(crew, 0, poller, body).run()
         for thread in threads { _ = cu_thread_join(thread) }
         try crew.rethrow()
     }
@@ -111,14 +113,16 @@ extension IOLoop {
 private final class CrewMember: Sendable {
     private let crew: LoopCrew
     private let index: Int
+    private let poller: PollerChoice
     private let body: nonisolated(nonsending) @Sendable (IOLoop) async throws -> Void
 
     init(
-        _ crew: LoopCrew, _ index: Int,
+        _ crew: LoopCrew, _ index: Int, _ poller: PollerChoice,
         _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> Void
     ) {
         self.crew = crew
         self.index = index
+        self.poller = poller
         self.body = body
     }
 
@@ -139,7 +143,7 @@ private final class CrewMember: Sendable {
 
     func run() {
         do {
-            let loop = try IOLoop(name: "loop-\(index)")
+            let loop = try IOLoop(name: "loop-\(index)", poller: poller)
             loop.crew = crew
             defer { loop.close() }
             crew.join(loop)

@@ -151,10 +151,14 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
 
     /// From here on posted work is dropped.
     func close() {
-        inbox.withLock { inbox in
+        // Freed outside the lock: what the callbacks hold may have something to post.
+        let dropped = inbox.withLock { inbox in
+            let work = inbox.work
             inbox.isClosed = true
             inbox.work = []
+            return work
         }
+        withExtendedLifetime(dropped) {}
     }
 
     private func takeInbox() -> [Work] {

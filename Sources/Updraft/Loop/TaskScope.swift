@@ -91,6 +91,11 @@ final class TaskScope: @unchecked Sendable {
         TaskScope.$inherited.withValue(self, operation: make)
     }
 
+    /// Makes something that inherits no scope.
+    static func unbound<R>(_ make: () -> R) -> R {
+        $inherited.withValue(nil, operation: make)
+    }
+
     /// The running task becomes the owner.
     func begin() {
         owner = CurrentTask.identity
@@ -101,6 +106,8 @@ final class TaskScope: @unchecked Sendable {
     /// The owner's body has ended.
     func finish() {
         task = nil
+        // A later task may live at the same address.
+        owner = nil
         subject = nil
         detach()
     }

@@ -13,7 +13,7 @@ public final class EpollPoller: Poller {
 
     /// Makes an empty poller, closed on `exec` (contract row A15).
     ///
-    /// - Throws: `SystemError`, mostly for want of descriptors.
+    /// - Throws: `SystemError` for want of descriptors, and where the system has no epoll.
     public init() throws {
         assert(MemoryLayout<cu_event>.stride == MemoryLayout<PollEvent>.stride)
         descriptor = try SystemError.check(cu_epoll_create(), "epoll_create1")
@@ -72,7 +72,8 @@ public final class EpollPoller: Poller {
     /// Rounded up: a wait that ends in the last millisecond before a deadline would spin.
     private func milliseconds(_ nanoseconds: Int64) -> Int32 {
         if nanoseconds < 0 { return -1 }
-        let milliseconds = (nanoseconds + 999_999) / 1_000_000
+        let (whole, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        let milliseconds = rest > 0 ? whole + 1 : whole
         return Int32(min(milliseconds, Int64(Int32.max)))
     }
 }

@@ -33,8 +33,9 @@ extension IOStream {
         finish(StreamError(.closed, "The stream was aborted by this side."), abort: true)
     }
 
-    /// For a server that stops: a read that waits for the first byte of something new sees the end
-    /// of the stream, now or when it comes to wait. One in the middle of something goes on.
+    /// For a server that stops: a read that waits with nothing buffered, so for the first byte of
+    /// something new, sees the end of the stream, now or when it comes to wait. One that has part
+    /// of what it waits for goes on.
     package func endInputWhenIdle() {
         loop.checkThread("IOStream")
         isDraining = true
@@ -51,7 +52,9 @@ extension IOStream {
         loop.checkThread("IOStream.closed")
         if case .closed = phase { return }
         let waiter = Waiter(loop: loop, for: .closing)
-        closeCallbacks.append { waiter.fire() }
+        let callback = CloseCallback { waiter.fire() }
+        closeCallbacks.append(callback)
+        defer { closeCallbacks.removeAll { $0 === callback } }
         try await waiter.wait()
     }
 
@@ -59,9 +62,9 @@ extension IOStream {
     public func onClose(_ callback: @escaping () -> Void) {
         loop.checkThread("IOStream.onClose")
         if case .closed = phase {
-            loop.addCallback(callback)
+            loop.runSoon(callback)
         } else {
-            closeCallbacks.append(callback)
+            closeCallbacks.append(CloseCallback(callback))
         }
     }
 
@@ -99,7 +102,7 @@ extension IOStream {
         if input == .ended {
             return finish(closedHere)
         }
-        if isOverBudget { loop.addCallback { [weak self] in self?.discardInput() } }
+        if isOverBudget { loop.runSoon { [weak self] in self?.discardInput() } }
     }
 
     /// The end, however it came: frees the transport and answers every waiter once.
@@ -124,8 +127,8 @@ extension IOStream {
         let consumer = consumer
         closeCallbacks = []
         self.consumer = nil
-        for callback in callbacks { loop.addCallback(callback) }
-        if let consumer { loop.addCallback { consumer.onEnd(reason) } }
+        for callback in callbacks { loop.runSoon(callback.action) }
+        if let consumer { loop.runSoon { consumer.onEnd(reason) } }
         for sender in senders { sender.waiter.fire(reason) }
         // Without the reason: what is buffered may satisfy the read; if not, it meets the reason.
         readWaiter.fire()

@@ -203,7 +203,7 @@ extension IOStream {
         }
         // The others have their share first; then this stream's reader is woken as if by an event.
         if isOverBudget {
-            loop.addCallback { [weak self] in
+            loop.runSoon { [weak self] in
                 guard let self, readWaiter.isWaiting else { return }
                 loop.resumingInline { readWaiter.fire() }
             }

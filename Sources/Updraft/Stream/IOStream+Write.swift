@@ -79,7 +79,7 @@ extension IOStream {
     private func answerLowUnsentRequest() {
         guard let request = lowUnsentRequest, writeQueue.count <= request.bytes else { return }
         lowUnsentRequest = nil
-        loop.addCallback(request.callback)
+        loop.runSoon(request.callback)
     }
 
     private func accept(_ bytes: [UInt8]) throws {

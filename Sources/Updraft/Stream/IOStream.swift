@@ -40,7 +40,7 @@ public final class IOStream {
     @exclusivity(unchecked) var isInFlushQueue = false
     @exclusivity(unchecked) var lowUnsentRequest: LowUnsentRequest?
 
-    var closeCallbacks: [() -> Void] = []
+    var closeCallbacks: [CloseCallback] = []
     var closing: Closing?
     @exclusivity(unchecked) var isDraining = false
 
@@ -80,6 +80,15 @@ public final class IOStream {
         init(bytes: Int, callback: @escaping () -> Void) {
             self.bytes = bytes
             self.callback = callback
+        }
+    }
+
+    /// A class, so that a wait that was given up can take its own back.
+    final class CloseCallback {
+        let action: () -> Void
+
+        init(_ action: @escaping () -> Void) {
+            self.action = action
         }
     }
 

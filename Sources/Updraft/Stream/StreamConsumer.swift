@@ -39,7 +39,7 @@ extension IOStream {
     package func resumeConsuming() {
         guard isConsumerPaused else { return }
         isConsumerPaused = false
-        loop.addCallback { [weak self] in self?.pumpConsumer() }
+        loop.runSoon { [weak self] in self?.pumpConsumer() }
     }
 
     /// Gives the parser what the kernel has already, although no event has told of it yet.
@@ -70,11 +70,11 @@ extension IOStream {
         guard let consumer, !isConsumerPaused else { return }
         if input == .ended {
             self.consumer = nil
-            loop.addCallback {
+            loop.runSoon {
                 consumer.onEnd(StreamError(.endOfStream, "The peer ended the stream."))
             }
         } else if isOverBudget {
-            loop.addCallback { [weak self] in self?.pumpConsumer() }
+            loop.runSoon { [weak self] in self?.pumpConsumer() }
         }
     }
 

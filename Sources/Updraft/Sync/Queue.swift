@@ -78,16 +78,16 @@ public class Queue<Element>: CustomStringConvertible {
     public final nonisolated(nonsending) func put(
         _ item: Element, timeout: Duration? = nil
     ) async throws {
-        if try !accept(item) { _ = try await putters.wait(offering: item, timeout: timeout) }
+        if try accept(item) { return }
+        _ = try await putters.wait(offering: item, timeout: timeout)
     }
 
     /// Puts an item in without waiting.
     ///
     /// - Throws: `SyncError` with `.full` or `.finished`.
     public final func putNowait(_ item: Element) throws {
-        if try !accept(item) {
-            throw SyncError(.full, "The queue is full: it holds \(count) items, its maxSize.")
-        }
+        if try accept(item) { return }
+        throw SyncError(.full, "The queue is full: it holds \(count) items, its maxSize.")
     }
 
     /// Takes the item if there is room.

@@ -32,19 +32,11 @@ final class WaitLine<Value> {
     private var first: Place?
     private unowned(unsafe) var last: Place?
 
+    /// Places in the line. A task that was cancelled leaves when it runs.
+    private(set) var count = 0
+
     init(_ loop: IOLoop) {
         self.loop = loop
-    }
-
-    /// Tasks whose wait has not ended. Counts them one by one.
-    var count: Int {
-        var count = 0
-        var place = first
-        while let current = place {
-            if current.waiter.isWaiting { count += 1 }
-            place = current.next
-        }
-        return count
     }
 
     /// Waits at the end of the line.
@@ -94,6 +86,7 @@ final class WaitLine<Value> {
 
     private func append(_ place: Place) {
         place.isInLine = true
+        count += 1
         place.previous = last
         if let last { last.next = place } else { first = place }
         last = place
@@ -102,6 +95,7 @@ final class WaitLine<Value> {
     private func remove(_ place: Place) {
         guard place.isInLine else { return }
         place.isInLine = false
+        count -= 1
         let next = place.next
         place.next = nil
         next?.previous = place.previous

@@ -1,0 +1,48 @@
+internal import CUpdraft
+
+/// Which of the system's pollers a loop is to use (contract row H1).
+///
+/// ```swift
+/// try IOLoop.run(poller: .select) { loop in try await loop.sleep(for: .seconds(1)) }
+/// ```
+public enum PollerChoice: String, CaseIterable, Hashable, Sendable {
+    /// The best that the system has: epoll before kqueue before select.
+    case best
+    /// `epoll(7)`: Linux.
+    case epoll
+    /// `kqueue(2)`: Darwin and the BSDs.
+    case kqueue
+    /// `select(2)`: everywhere, for descriptors below 1,024. Tells less of failures; see
+    /// `SelectPoller`.
+    case select
+
+    /// Whether this system has it.
+    public var isAvailable: Bool {
+        switch self {
+        case .best, .select: true
+        case .epoll: cu_has_epoll
+        case .kqueue: cu_kqueue_system() != nil
+        }
+    }
+
+    /// What `best` stands for on this system; any other choice stands for itself.
+    public var resolved: PollerChoice {
+        guard self == .best else { return self }
+        return [.epoll, .kqueue].first(where: \.isAvailable) ?? .select
+    }
+
+    /// Makes a poller, for a loop or to wrap it in a poller of your own.
+    ///
+    /// - Throws: `SystemError` for want of descriptors or memory, and if this system does not have
+    ///   the choice (ENOSYS).
+    public func makePoller() throws -> any Poller {
+        switch resolved {
+        case .best, .select:
+            return try SelectPoller()
+        case .kqueue:
+            return try KqueuePoller()
+        case .epoll:
+            return try EpollPoller()
+        }
+    }
+}
