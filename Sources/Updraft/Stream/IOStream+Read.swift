@@ -198,7 +198,9 @@ extension IOStream {
             throw StreamError(.endOfStream, "The stream ended before \(what()).")
         }
         if isDraining, readBuffer.isEmpty, !isOverBudget {
-            input = .ended
+            // What the kernel has already is in flight, although no event has told of it yet.
+            readiness.insert(.read)
+            if try !fillBuffer() { input = .ended }
             return false
         }
         // The others have their share first; then this stream's reader is woken as if by an event.
