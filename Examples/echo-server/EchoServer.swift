@@ -87,5 +87,9 @@ nonisolated(nonsending) func echoBytes(_ stream: IOStream) async throws {
 }
 
 nonisolated(nonsending) func echoLines(_ stream: IOStream) async throws {
-    for try await line in stream.lines(keepingEnds: true) { try await stream.write(line) }
+    for try await line in stream.lines(keepingEnds: true) {
+        // What comes after the last newline is no line.
+        guard line.last == UInt8(ascii: "\n") else { return }
+        try await stream.write(line)
+    }
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -87,4 +88,16 @@ ptrdiff_t cu_find(const void *bytes, size_t size, const void *needle, size_t nee
         ? memchr(bytes, *(const unsigned char *)needle, size)
         : memmem(bytes, size, needle, needle_size);
     return found ? found - (const char *)bytes : -1;
+}
+
+void cu_sleep_milliseconds(int milliseconds) {
+    struct timespec t = {milliseconds / 1000, (milliseconds % 1000) * 1000000L};
+    nanosleep(&t, NULL);
+}
+
+void cu_ignore_broken_pipes(void) {
+    struct sigaction action;
+    if (sigaction(SIGPIPE, NULL, &action) < 0 || action.sa_handler != SIG_DFL) return;
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
 }

@@ -31,6 +31,12 @@ void cu_error_text(int error, char *buffer, size_t size);
 int64_t cu_monotonic_nanoseconds(void);
 int64_t cu_wall_nanoseconds(void);
 
+// Blocks the thread.
+void cu_sleep_milliseconds(int milliseconds);
+// Ignores SIGPIPE unless the program has given it an action of its own: a write to a pipe that
+// nobody reads is an error of that call, not the end of the process.
+void cu_ignore_broken_pipes(void);
+
 // Writes bytes to standard error, then stops the program with a trap.
 void cu_die(const char *message, size_t length) __attribute__((noreturn));
 // Write bytes, unbuffered.

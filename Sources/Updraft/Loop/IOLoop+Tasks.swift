@@ -1,6 +1,7 @@
 // Unsafe: `nonisolated(unsafe)` copies carry loop-local values into the closure of a task that this
 // loop's executor runs, on the thread they come from.
 
+internal import CUpdraft
 internal import Logging
 
 /// What a task of the library does. A class and no closure: every closure on the way from a task
@@ -113,17 +114,24 @@ extension IOLoop {
         taskCount -= 1
     }
 
-    /// Cancels what runs and gives it the turns it needs to end. A task that waits for something
-    /// that is not the loop's is left alone once nothing else moves.
+    /// Cancels what runs and gives it a moment to end. A task that is still in a wait that is not
+    /// the loop's then (a continuation of the user's) is left behind.
     func endTasks() {
         guard taskCount > 0, !isInTurns else { return }
         rootScope.cancel()
+        let deadline = cu_monotonic_nanoseconds() + IOLoop.endGraceNanoseconds
         do {
-            while taskCount > 0, try runIdleTurn() {}
+            while taskCount > 0, cu_monotonic_nanoseconds() < deadline {
+                if try runIdleTurn() == false { cu_sleep_milliseconds(1) }
+            }
         } catch {
             logger.error("While ending tasks: \(error)")
         }
     }
+}
+
+extension IOLoop {
+    private static let endGraceNanoseconds: Int64 = 100_000_000
 }
 
 // MARK: Entry points

@@ -100,7 +100,13 @@ public final class IOLoop {
         self.name = name
         self.poller = try poller ?? PollerChoice.best.makePoller()
         self.clock = clock ?? MonotonicClock()
-        executor = try LoopExecutor()
+        do {
+            executor = try LoopExecutor()
+        } catch {
+            self.poller.close()
+            throw error
+        }
+        cu_ignore_broken_pipes()
         rootScope = TaskScope(executor)
         startedAt = self.clock.now()
         events = .allocate(capacity: TurnLimits.eventsPerPoll)

@@ -8,6 +8,8 @@ public final class LoopGroup {
     /// Those that wait for the last child: a server's `serve` and its `drain` do at once.
     private var joiners: [Waiter] = []
     private var firstError: (any Error)?
+    /// Whether the children that are left are not waited for any more.
+    private var isGivenUp = false
 
     /// Children that have not ended.
     public private(set) var count = 0
@@ -50,7 +52,10 @@ public final class LoopGroup {
 
     func childEnded() {
         count -= 1
-        guard count == 0 else { return }
+        if count == 0 { wakeJoiners() }
+    }
+
+    private func wakeJoiners() {
         let joiners = joiners
         for joiner in joiners { joiner.fire() }
     }
@@ -79,7 +84,7 @@ public final class LoopGroup {
 
     /// Waits until the last child has ended, but no longer than the calling task may wait.
     nonisolated(nonsending) func joinOrThrow() async throws {
-        while count > 0 { try await waitForEnd() }
+        while count > 0, !isGivenUp { try await waitForEnd() }
     }
 
     private nonisolated(nonsending) func waitForEnd() async throws {
@@ -93,8 +98,20 @@ public final class LoopGroup {
         if let firstError { throw firstError }
     }
 
+    /// As `join` after `cancelAll`, but no longer than `grace`: a child in a wait that is not the
+    /// loop's can't be ended, and is left behind.
+    nonisolated(nonsending) func join(grace: Duration) async {
+        let deadline = loop.now.advanced(by: grace).nanoseconds
+        let timer = loop.timers.add(deadline: deadline) { [self] in
+            isGivenUp = true
+            wakeJoiners()
+        }
+        await joinUncancellably()
+        loop.timers.remove(timer)
+    }
+
     private nonisolated(nonsending) func joinUncancellably() async {
-        while count > 0 {
+        while count > 0, !isGivenUp {
             let joiner = Waiter(loop: loop, for: .tasks)
             joiners.append(joiner)
             await joiner.waitUncancellably()

@@ -89,7 +89,12 @@ final class SignalWatch: ReadinessSink {
         let count = cu_read(readEnd, &numbers, numbers.count)
         guard count > 0 else { return }
         for number in numbers[..<count] {
-            for handler in handlers[Signal(Int32(number))] ?? [] { handler.action() }
+            let signal = Signal(Int32(number))
+            for handler in handlers[signal] ?? [] {
+                // One handler may remove another, which then does not run.
+                let isStillThere = handlers[signal]?.contains { $0.key == handler.key } ?? false
+                if isStillThere { handler.action() }
+            }
         }
     }
 }

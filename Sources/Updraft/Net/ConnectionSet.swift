@@ -33,15 +33,23 @@ final class ConnectionSet {
 
     /// Waits for all to end by themselves, or cuts them if the calling task is cancelled.
     nonisolated(nonsending) func join() async throws {
-        await tasks.join()
-        try tasks.rethrow()
+        do {
+            try await tasks.joinOrThrow()
+        } catch {
+            await cut()
+            throw error
+        }
     }
 
-    /// Cancels all and waits until they have ended.
+    /// Cancels all and waits a moment for their end. A handler in a wait that is not the loop's
+    /// can't be ended: its stream is aborted, and it is left behind.
     nonisolated(nonsending) func cut() async {
         tasks.cancelAll()
-        await tasks.join()
+        await tasks.join(grace: ConnectionSet.cutGrace)
+        for case let connection as Connection in tasks.subjects { connection.stream.abort() }
     }
+
+    private static let cutGrace = Duration.milliseconds(200)
 
     /// Ends what is idle, waits for the rest, cuts what is left at the deadline.
     nonisolated(nonsending) func drain(_ limit: Duration) async -> Int {
@@ -90,7 +98,13 @@ private final class Connection: TaskBody, TaskSubject {
 
     /// Closes the stream and waits until it is, so that a drain waits for the last bytes too.
     private nonisolated(nonsending) func end() async {
-        if Task.isCancelled { stream.abort() } else { stream.close() }
+        if Task.isCancelled {
+            stream.abort()
+        } else {
+            // Closing with input unread would reset the connection, and the peer might lose what
+            // was written to it last.
+            stream.close(lingering: stream.mayHaveUnreadInput ? Connection.lingerTime : nil)
+        }
         do {
             try await stream.closed()
         } catch {
@@ -101,6 +115,12 @@ private final class Connection: TaskBody, TaskSubject {
     /// Apart, because what a message is built with would be part of every connection's frame.
     @inline(never)
     private func report(_ error: any Error) {
-        set.logger.debug("a connection ended with an error: \(error)")
+        if error is StreamError || error is CancellationError || error is TimeoutError {
+            set.logger.debug("a connection ended with an error: \(error)")
+        } else {
+            stream.loop.onUnhandledError(error, "The handler of a connection")
+        }
     }
+
+    private static let lingerTime = Duration.seconds(1)
 }

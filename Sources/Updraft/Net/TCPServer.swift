@@ -3,7 +3,8 @@ public import Logging
 /// What a server does with one connection: reads, writes, returns.
 ///
 /// It runs as a task of its own on the server's loop. When it returns, what it wrote is sent and
-/// the stream is closed; when it throws, the same, and the error is logged at `debug`.
+/// the stream is closed; when it throws, the same, and the error goes to the loop's
+/// `onUnhandledError` (trouble of the connection itself is logged at `debug`).
 public typealias StreamHandler = nonisolated(nonsending) (IOStream) async throws -> Void
 
 /// A server of TCP connections on one loop.
@@ -160,7 +161,9 @@ open class TCPServer {
     /// - Throws: What `bind` throws.
     public func listen(_ handler: @escaping StreamHandler) throws {
         try bind()
-        loop.spawn(name: "TCPServer") { [self] in try await serve(handler) }
+        loop.spawn(name: "TCPServer") { [self] in
+            if phase != .stopped { try await serve(handler) }
+        }
     }
 
     /// Serves one connection; for subclasses (contract row K5).
@@ -242,7 +245,9 @@ open class TCPServer {
                 logger.warning("no connection can be accepted for now: \(error)")
                 return .exhausted
             case .failed(let error):
+                // It may well persist, so it is not tried again at once.
                 logger.warning("a connection could not be accepted: \(error)")
+                return .exhausted
             }
         }
         return .busy

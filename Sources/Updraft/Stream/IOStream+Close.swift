@@ -42,6 +42,9 @@ extension IOStream {
         if readWaiter.isWaiting, readBuffer.isEmpty { readWaiter.fire() }
     }
 
+    /// Whether the kernel may hold bytes that nobody has read.
+    package var mayHaveUnreadInput: Bool { input == .open && readiness.contains(.read) }
+
     /// Waits until the stream is closed and its descriptor freed, whoever closed it.
     ///
     /// - Throws: `CancellationError`; `TimeoutError`.

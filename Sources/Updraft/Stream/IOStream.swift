@@ -200,7 +200,8 @@ extension IOStream: ReadinessSink {
             readiness.subtract(.write)
             return loop.addCallback { [self] in fail(error) }
         }
-        if case .open = phase, input == .open { keepUnread() }
+        // A paused parser gets nothing any more, so there is nothing to keep for it.
+        if case .open = phase, input == .open, !isConsumerPaused { keepUnread() }
         readiness.subtract(.read)
         pumpConsumer()
         finish(StreamError(.closed, "The connection failed.", cause: error))
