@@ -127,7 +127,6 @@ final class StallMonitor: Sendable {
                 threshold: .nanoseconds(stall.rule.threshold),
                 activity: sample?.activity,
                 taskName: sample.flatMap { stall.watch.taskNames[$0.task] },
-                isInTask: sample.map { $0.task != 0 } ?? false,
                 stack: sample?.stack ?? []))
     }
 }
