@@ -25,6 +25,8 @@ extension RPCPeer {
     /// progress are answered.
     func drain() {
         guard case .open = phase else { return }
+        // A method that stops its server: the other requests that came with it are answered first.
+        if dispatchDepth > 0 { return loop.addCallback { [self] in drain() } }
         stream.consumeNow()
         guard case .open = phase else { return }
         phase = .draining(isPeerSending: false)

@@ -35,6 +35,7 @@ enum Literals {
     }
 
     private static func hint(_ text: String) -> String {
+        if text.hasPrefix("--") { return " Options come before HOST:PORT." }
         guard let first = text.first, first.isLetter || first == "_" else { return "" }
         return " Text needs quotes of its own: '\(JSONWriter.text(of: .string(text)))'."
     }

@@ -390,3 +390,17 @@ def test_a_lost_connection_frees_its_name(board, bystander):
         peer.send_bytes(b"\xc1")
         peer.read_until_closed()
     eventually(lambda: board.stats["online"] == 0, what="ann going offline")
+
+
+def test_many_requests_with_long_answers_and_then_a_reset_leave_nothing(board, bystander):
+    # More answers than the server holds back, to requests that all came before the reset.
+    flood = b"".join(pack([0, id, "rpc.describe", []]) for id in range(8_000))
+    for _ in range(5):
+        peer = board.connect()
+        peer.socket.setblocking(False)
+        try:
+            peer.socket.send(flood)
+        except BlockingIOError:
+            pass
+        peer.reset()
+        assert still_answers(bystander)

@@ -188,3 +188,9 @@ def test_notify_against_neovim(nvim_server, updraft):
         return printed(result) == 42
 
     eventually(value)
+
+
+def test_an_option_behind_the_method_is_told_where_it_belongs(updraft):
+    result = updraft("call", "127.0.0.1:1", "sum", "1", "--timeout", "3")
+    assert result.returncode == 64
+    assert "Options come before HOST:PORT" in result.stderr

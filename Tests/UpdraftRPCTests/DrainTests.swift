@@ -1,8 +1,9 @@
 import MessagePack
 import Testing
 import Updraft
-import UpdraftRPC
 import UpdraftTesting
+
+@testable import UpdraftRPC
 
 struct DrainTests {
     @Test func drainAnswersWhatTheKernelHasAndWhatIsInProgressThenCloses() async throws {
@@ -103,6 +104,32 @@ struct DrainTests {
             #expect(error is CancellationError)
             try await client.closed()
             #expect(rpc.peerCount == 0)
+        }
+    }
+
+    @Test func aMethodMayStopItsServerAndWhatCameWithItIsAnsweredOnce() async throws {
+        try await withLoop { loop in
+            let rpc = RPCServer(port: 0)
+            rpc.register("sum") { (x: Int, y: Int) in x + y }
+            rpc.register("stop") { rpc.stop() }
+            try rpc.bind()
+            let serving = loop.async { try await rpc.serve() }
+            let raw = try await RawClient(rpc)
+            // In two pieces, so that the requests stand in the stream's own buffer.
+            let requests: [MessagePackValue] = [
+                [0, 1, "stop", []], [0, 2, "sum", [1, 2]],
+            ]
+            let bytes = try requests.flatMap { try $0.messagePackBytes() }
+            try await raw.stream.write(Array(bytes.prefix(3)))
+            try await raw.stream.flush()
+            try await until(loop) { rpc.peers.first?.stream.unparsedBytes == 3 }
+            try await raw.stream.write(Array(bytes.dropFirst(3)))
+            #expect(try await raw.receive() == [1, 1, nil, nil])
+            #expect(try await raw.receive() == [1, 2, nil, 3])
+            let end = await errorOf { try await raw.receive() }
+            #expect((end as? StreamError)?.code == .endOfStream)
+            raw.stream.close()
+            try await serving.value
         }
     }
 }

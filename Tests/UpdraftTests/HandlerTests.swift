@@ -228,6 +228,38 @@ import UpdraftTesting
             }
         }
     }
+
+    /// Takes its handler along when it goes away.
+    private final class Watched {
+        let loop: IOLoop
+        let pipe = SystemPipe()
+
+        init(_ loop: IOLoop) throws {
+            self.loop = loop
+            try loop.addHandler(pipe.readEnd, events: .read) { _, _ in }
+        }
+
+        deinit { loop.removeHandler(pipe.readEnd) }
+    }
+
+    @Test func whatGoesAwayWithAHandlerMayRemoveOthers_C3() async throws {
+        try await withLoop { loop in
+            let pipe = SystemPipe()
+            for _ in 0..<20 {
+                let watched = try Watched(loop)
+                try loop.addHandler(pipe.readEnd, events: .read) { _, _ in _ = watched }
+                loop.removeHandler(pipe.readEnd)
+            }
+            var seen = 0
+            try loop.addHandler(pipe.readEnd, events: .read) { [pipe] _, _ in
+                pipe.take()
+                seen += 1
+            }
+            pipe.put()
+            try await loop.turns(until: { seen == 1 })
+            loop.removeHandler(pipe.readEnd)
+        }
+    }
 }
 
 private func openDescriptorNumbers() -> Set<Int32> {

@@ -1,7 +1,7 @@
+import Glibc
 import Testing
-import UpdraftTesting
-
 import Updraft
+import UpdraftTesting
 
 /// Bytes in callbacks: what the RPC peers read with.
 @Suite struct StreamConsumerTests {
@@ -118,6 +118,68 @@ import Updraft
             try await far.closed()
             try await loop.turns(3)
             #expect(quads.text == "aaaa")
+            #expect(quads.ends == [.closed])
+        }
+    }
+
+    @Test func aParserMayMakeAnotherStreamRead() async throws {
+        try await withLoop { loop in
+            let (near, far) = try MemoryStream.pair(on: loop)
+            let (otherNear, otherFar) = try MemoryStream.pair(on: loop)
+            let other = Quads()
+            other.start(on: otherFar)
+            let quads = Quads()
+            quads.start(on: far) {
+                guard other.taken.isEmpty else { return }
+                // Bytes that no event has told of yet.
+                try? otherNear.enqueue("zzzzyyyyxxxx".bytes)
+                otherNear.sendNow()
+                otherFar.consumeNow()
+            }
+            try await near.write("aaaabbbbcccc")
+            try await loop.turns(until: { quads.taken.count == 3 })
+            #expect(quads.text == "aaaabbbbcccc")
+            #expect(other.text == "zzzzyyyyxxxx")
+        }
+    }
+
+    @Test func aParserThatMakesItsOwnStreamReadGetsEveryByteOnce() async throws {
+        try await withLoop { loop in
+            let (near, far) = try MemoryStream.pair(on: loop)
+            let quads = Quads()
+            quads.start(on: far) {
+                if quads.taken.count < 4 { far.consumeNow() }
+            }
+            // What is left behind is parsed from the stream's own buffer, what comes whole is not.
+            for piece in ["aa", "aabbbb", "cccc"] {
+                try await near.write(piece)
+                try await near.flush()
+                try await loop.turns(3)
+            }
+            #expect(quads.text == "aaaabbbbcccc")
+        }
+    }
+
+    @Test func aWriteThatFailsInTheParserDoesNotCallItFromInside() async throws {
+        try await withLoop { loop in
+            let (nearEnd, farEnd) = MemoryTransport.pair(on: loop)
+            let near = try IOStream(nearEnd, loop: loop)
+            let scripted = ScriptedTransport(over: farEnd, on: loop)
+            scripted.everyWrite = .fail(SystemError(errno: EPIPE, operation: "send"))
+            let far = try IOStream(scripted, loop: loop)
+            let quads = Quads()
+            quads.start(on: far) {
+                guard quads.taken.count < 9 else { return }
+                try? far.enqueue("answer".bytes)
+                far.sendNow()
+            }
+            try await near.write("aa")
+            try await near.flush()
+            try await loop.turns(3)
+            try await near.write("aabbbbcccc")
+            try await far.closed()
+            try await loop.turns(3)
+            #expect(quads.text == "aaaabbbbcccc")
             #expect(quads.ends == [.closed])
         }
     }

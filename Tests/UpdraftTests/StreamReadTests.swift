@@ -99,6 +99,24 @@ import UpdraftTesting
     }
 
     @Test(arguments: Link.allCases)
+    func whatWasWrittenBeforeAReadPastItsLimitIsSent_J4(link: Link) async throws {
+        try await withLoop { loop in
+            let (near, far) = try await link.pair(on: loop)
+            let echo = loop.async {
+                for try await line in far.lines(maxBytes: 5, keepingEnds: true) {
+                    try await far.write(line)
+                }
+            }
+            let sent = "ab\ncd\n".bytes
+            try await near.write(sent + [UInt8](repeating: 65, count: 100_000))
+            #expect(try await near.readToEnd() == sent)
+            #expect(await streamFailure { try await echo.value } == .unsatisfiableRead)
+            near.close()
+            try await far.closed()
+        }
+    }
+
+    @Test(arguments: Link.allCases)
     func readUntilObeysTheStreamsOwnLimitToo_J1(link: Link) async throws {
         let options = streamOptions { $0.readBufferMax = 100 }
         try await withLoop { loop in

@@ -409,4 +409,29 @@ import UpdraftTesting
             #expect(await failure { try await task.value } is CancellationError)
         }
     }
+
+    @Test func drainServesWhatTheKernelHasAlready() async throws {
+        try await withLoop { loop in
+            let server = TCPServer(port: 0)
+            try server.listen { stream in
+                for try await chunk in stream.chunks { try await stream.write(chunk) }
+            }
+            let client = try await TCPClient.connect(host: "127.0.0.1", port: server.port)
+            try await client.write("first")
+            #expect(try await client.read(exactly: 5) == "first".bytes)
+            // Sent, but no turn of the loop has told the server of it.
+            try client.enqueue("second".bytes)
+            client.sendNow()
+            #expect(await server.drain(.seconds(5)) == 0)
+            #expect(try await client.readToEnd() == "second".bytes)
+        }
+    }
+
+    @Test func aHostThatIsANameIsRefusedInWordsThatHelp() async throws {
+        try await withLoop { _ in
+            let error = await failure { try TCPServer(host: "localhost", port: 0).bind() }
+            #expect((error as? StreamError)?.code == .cannotListen)
+            #expect("\(error as Any)".contains("numeric address"))
+        }
+    }
 }

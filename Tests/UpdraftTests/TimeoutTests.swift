@@ -159,4 +159,50 @@ import UpdraftTesting
             #expect(start.duration(to: loop.now) == .zero)
         }
     }
+
+    /// Takes a timeout along when it goes away, and leaves others behind.
+    private final class Session {
+        let loop: IOLoop
+        let other: Timeout
+
+        init(_ loop: IOLoop) {
+            self.loop = loop
+            other = loop.callLater(.seconds(1)) { Issue.record("was to be removed") }
+        }
+
+        deinit {
+            loop.removeTimeout(other)
+            for _ in 0..<100 { loop.callLater(.seconds(2)) {} }
+        }
+    }
+
+    /// Shows with optimisation: without it the compiler keeps nothing of the heap in registers.
+    @Test func whatGoesAwayWithARemovedTimeoutMayRemoveAndAddOthers_E4() async throws {
+        try await withVirtualLoop { loop in
+            var timeouts: [Timeout] = []
+            for _ in 0..<50 {
+                let session = Session(loop)
+                timeouts.append(loop.callLater(.seconds(3)) { _ = session })
+            }
+            for timeout in timeouts { loop.removeTimeout(timeout) }
+            var ran: [Int] = []
+            for delay in (0..<100).reversed() {
+                loop.callLater(.milliseconds(delay)) { ran.append(delay) }
+            }
+            try await loop.sleep(for: .seconds(4))
+            #expect(ran == Array(0..<100))
+        }
+    }
+
+    @Test func deadlinesAtTheEndsOfTimeAreHarmless_E7() async throws {
+        try await withVirtualLoop { loop in
+            var ran = false
+            loop.callLater(.zero) {
+                loop.callAt(LoopInstant(nanoseconds: .min)) { ran = true }
+            }
+            loop.callLater(.seconds(Int64.max)) { Issue.record("never") }
+            try await loop.sleep(for: .seconds(1))
+            #expect(ran)
+        }
+    }
 }

@@ -37,12 +37,12 @@ import UpdraftTesting
                 guard let index = naive.live.indices.randomElement(using: &random) else { break }
                 let timeout = naive.live.remove(at: index).timeout
                 #expect(heap.isPending(timeout))
-                let wasLive = heap.remove(timeout)
+                let wasLive = heap.remove(timeout) != nil
                 #expect(wasLive)
                 dead.append(timeout)
             case 8:
                 guard let old = dead.randomElement(using: &random) else { break }
-                let wasLive = heap.remove(old)
+                let wasLive = heap.remove(old) != nil
                 #expect(!wasLive)
             default:
                 now += Int64.random(in: 0...20, using: &random)
@@ -68,7 +68,7 @@ import UpdraftTesting
         var due = ContiguousArray<Timeout>()
         heap.collectDue(now: 1, into: &due)
         #expect(due.count == 1 && heap.count == 0)
-        let wasLive = heap.remove(timeout)
+        let wasLive = heap.remove(timeout) != nil
         let action = heap.takeDue(timeout)
         #expect(wasLive && action == nil)
     }

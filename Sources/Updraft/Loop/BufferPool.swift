@@ -1,4 +1,5 @@
-// Unsafe: raw memory for reads. One allocation per loop, freed with it; used only within one call.
+// Unsafe: raw memory for reads. It belongs to the loop and is freed with it; what is read to it is
+// used within one call only.
 
 /// Memory that the streams of one loop share, so that an idle connection holds none.
 struct BufferPool: ~Copyable {
@@ -13,15 +14,38 @@ struct BufferPool: ~Copyable {
     private static let spareCapacityMax = 262_144
 
     /// Where every stream of the loop reads to first.
-    let scratch: UnsafeMutableRawBufferPointer
+    private(set) var scratch: UnsafeMutableRawBufferPointer
+    /// Takes the place of what is lent; made when something is lent first.
+    private var spareScratch: UnsafeMutableRawBufferPointer?
     private var spare: [[UInt8]] = []
 
     init() {
-        scratch = .allocate(byteCount: BufferPool.readChunk, alignment: 64)
+        scratch = BufferPool.makeScratch()
     }
 
     deinit {
         scratch.deallocate()
+        spareScratch?.deallocate()
+    }
+
+    /// Sets the scratch memory aside for a parser to look at. The parser runs user code, which may
+    /// make any stream of the loop read: that stream reads to other memory.
+    ///
+    /// - Returns: What is to be given to `takeBackScratch`; what was lent last comes back first.
+    mutating func lendScratch() -> UnsafeMutableRawBufferPointer {
+        let lent = scratch
+        scratch = spareScratch ?? BufferPool.makeScratch()
+        spareScratch = nil
+        return lent
+    }
+
+    mutating func takeBackScratch(_ lent: UnsafeMutableRawBufferPointer) {
+        if spareScratch == nil { spareScratch = scratch } else { scratch.deallocate() }
+        scratch = lent
+    }
+
+    private static func makeScratch() -> UnsafeMutableRawBufferPointer {
+        .allocate(byteCount: readChunk, alignment: 64)
     }
 
     /// An empty array with room.

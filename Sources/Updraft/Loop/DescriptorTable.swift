@@ -65,14 +65,17 @@ struct DescriptorTable {
         UInt64(slots[Int(descriptor)].generation) << 32 | UInt64(UInt32(descriptor))
     }
 
-    /// Whether there was one.
+    /// Takes a sink out.
+    ///
+    /// - Returns: The sink, for the caller to let go of when the table is at rest again: an object
+    ///   that goes away with it may change the table.
     @discardableResult
-    mutating func remove(_ descriptor: Int32) -> Bool {
-        guard contains(descriptor) else { return false }
-        slots[Int(descriptor)].sink = nil
+    mutating func remove(_ descriptor: Int32) -> (any ReadinessSink)? {
+        guard contains(descriptor) else { return nil }
+        let sink = slots[Int(descriptor)].sink.take()
         slots[Int(descriptor)].generation &+= 1
         count -= 1
-        return true
+        return sink
     }
 
     /// All sinks, so that they can be told of something while the table changes.
@@ -83,19 +86,19 @@ struct DescriptorTable {
         slots.enumerated().compactMap { index, slot in slot.sink.map { (Int32(index), $0) } }
     }
 
-    /// Forgets every sink.
-    mutating func removeAll() {
+    /// Takes every sink out, and returns them as `remove` does.
+    @discardableResult
+    mutating func removeAll() -> [any ReadinessSink] {
+        let sinks = sinks
         slots = []
         count = 0
+        return sinks
     }
 
-    /// Closes every descriptor that has a sink.
-    mutating func closeAll() {
-        for index in slots.indices where slots[index].sink != nil {
-            slots[index].sink = nil
-            slots[index].generation &+= 1
-            _ = cu_close(Int32(index))
-        }
-        count = 0
+    /// Closes every descriptor that has a sink, and takes the sinks out as `removeAll` does.
+    @discardableResult
+    mutating func closeAll() -> [any ReadinessSink] {
+        for index in slots.indices where slots[index].sink != nil { _ = cu_close(Int32(index)) }
+        return removeAll()
     }
 }

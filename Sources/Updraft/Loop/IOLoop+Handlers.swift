@@ -142,7 +142,9 @@ extension IOLoop {
     /// Forgets a sink. The poller's failure is worth no more than a debug line: a descriptor that
     /// is closed already has left the poller by itself.
     func unwatch(_ descriptor: Int32) {
-        guard table.remove(descriptor) else { return }
+        guard let sink = table.remove(descriptor) else { return }
+        // Until the poller knows: what goes away with the sink may watch the descriptor again.
+        defer { withExtendedLifetime(sink) {} }
         do {
             try poller.remove(descriptor)
         } catch {

@@ -121,7 +121,8 @@ extension IOLoop {
     private func pollTimeout() -> Int64 {
         if !executor.ready.isEmpty || !flushQueue.isEmpty { return 0 }
         guard let deadline = timers.nextDeadline else { return -1 }
-        return max(0, deadline - clock.now().nanoseconds)
+        let now = clock.now().nanoseconds
+        return deadline <= now ? 0 : deadline - now
     }
 
     private func dispatch(_ event: PollEvent) {

@@ -66,18 +66,20 @@ struct TimerHeap {
         return Timeout(slot: slot, generation: slab[Int(slot)].generation)
     }
 
-    /// Whether the timeout was still to run.
+    /// Takes a timeout out, if it is still to run.
+    ///
+    /// - Returns: Its action, for the caller to let go of when the heap is at rest again: an object
+    ///   that goes away with it may add and remove timeouts.
     @discardableResult
-    mutating func remove(_ timeout: Timeout) -> Bool {
+    mutating func remove(_ timeout: Timeout) -> (() -> Void)? {
         let slot = Int(timeout.slot)
-        guard slot < slab.count, slab[slot].generation == timeout.generation else { return false }
+        guard slot < slab.count, slab[slot].generation == timeout.generation else { return nil }
         switch slab[slot].place {
-        case .free: return false
+        case .free: return nil
         case .due: break
         case .heap(let index): removeKey(at: index)
         }
-        release(slot)
-        return true
+        return release(slot)
     }
 
     /// Whether the timeout is still to run.
@@ -100,9 +102,7 @@ struct TimerHeap {
     mutating func takeDue(_ timeout: Timeout) -> (() -> Void)? {
         let slot = Int(timeout.slot)
         guard slab[slot].generation == timeout.generation else { return nil }
-        let action = slab[slot].action
-        release(slot)
-        return action
+        return release(slot)
     }
 
     private mutating func takeSlot(_ action: @escaping () -> Void) -> UInt32 {
@@ -114,11 +114,12 @@ struct TimerHeap {
         return UInt32(slab.count - 1)
     }
 
-    private mutating func release(_ slot: Int) {
-        slab[slot].action = nil
+    private mutating func release(_ slot: Int) -> (() -> Void)? {
+        let action = slab[slot].action.take()
         slab[slot].place = .free
         slab[slot].generation &+= 1
         free.append(UInt32(slot))
+        return action
     }
 
     private mutating func removeKey(at index: Int) {

@@ -84,11 +84,16 @@ open class TCPServer {
 
     /// Binds and listens, so that the port is known; `serve` does it otherwise.
     ///
-    /// - Throws: `StreamError` with `.cannotListen`: the port is taken, or the address is not one
-    ///   of this machine.
+    /// - Throws: `StreamError` with `.cannotListen`: the port is taken, or the address is not
+    ///   numeric or not one of this machine.
     public func bind() throws {
         loop.checkThread("TCPServer.bind")
         guard phase == .idle else { return }
+        guard (try? SocketAddress(host: host, port: 0)) != nil else {
+            throw StreamError(
+                .cannotListen,
+                "can't listen on '\(host)': give a numeric address, such as 127.0.0.1 or ::1.")
+        }
         do {
             try bindListeners()
         } catch let error as SystemError {

@@ -39,10 +39,7 @@ extension IOStream {
     package func endInputWhenIdle() {
         loop.checkThread("IOStream")
         isDraining = true
-        if readWaiter.isWaiting, readBuffer.isEmpty {
-            input = .ended
-            readWaiter.fire()
-        }
+        if readWaiter.isWaiting, readBuffer.isEmpty { readWaiter.fire() }
     }
 
     /// Waits until the stream is closed and its descriptor freed, whoever closed it.

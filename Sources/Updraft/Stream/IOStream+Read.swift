@@ -37,7 +37,8 @@ extension IOStream {
     ///   - delimiter: At least one byte. Part of the result.
     ///   - maxBytes: The result's length at the most, with the delimiter.
     /// - Throws: As `read(upTo:)`; `.unsatisfiableRead` if the delimiter does not end within
-    ///   `maxBytes`. The stream is closed then (J4): what follows can't be made sense of.
+    ///   `maxBytes`. The stream is closed then (J4), after what was written has been sent: what
+    ///   follows can't be made sense of.
     public nonisolated(nonsending) func read(
         until delimiter: [UInt8], maxBytes: Int = 65_536
     ) async throws -> [UInt8] {
@@ -198,7 +199,9 @@ extension IOStream {
             throw StreamError(.endOfStream, "The stream ended before \(what()).")
         }
         if isDraining, readBuffer.isEmpty, !isOverBudget {
-            input = .ended
+            // What the kernel has already is in flight, although no event has told of it yet.
+            readiness.insert(.read)
+            if try !fillBuffer() { input = .ended }
             return false
         }
         // The others have their share first; then this stream's reader is woken as if by an event.
@@ -214,7 +217,9 @@ extension IOStream {
     private func giveUp(looking delimiter: [UInt8], _ maxBytes: Int) -> StreamError {
         let error = StreamError(
             .unsatisfiableRead, "The delimiter did not come within \(maxBytes) bytes.")
-        finish(error)
+        // What was written before is still sent, and what the peer goes on to send must not bring
+        // it a reset in place of that.
+        close(lingering: .seconds(2))
         return error
     }
 }

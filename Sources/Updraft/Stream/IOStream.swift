@@ -29,6 +29,8 @@ public final class IOStream {
     let readWaiter: Waiter
     @exclusivity(unchecked) var consumer: StreamConsumer?
     var isConsumerPaused = false
+    /// Whether the consumer is looking at bytes: they must stay as they are.
+    @exclusivity(unchecked) var isInParser = false
     @exclusivity(unchecked) private var budgetTurn: UInt64 = 0
     @exclusivity(unchecked) private var budgetUsed = 0
 
@@ -193,6 +195,11 @@ extension IOStream: ReadinessSink {
     /// Closes the stream after a failure, and keeps what came before it for its readers (J16):
     /// looking at a socket's error takes the error away, so that later reads would see a clean end.
     func fail(_ error: any Error) {
+        // A write of the parser's has failed. Here the parser would be called again from inside.
+        if isInParser {
+            readiness.subtract(.write)
+            return loop.addCallback { [self] in fail(error) }
+        }
         if case .open = phase, input == .open { keepUnread() }
         readiness.subtract(.read)
         pumpConsumer()

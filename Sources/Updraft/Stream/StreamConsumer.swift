@@ -53,8 +53,9 @@ extension IOStream {
     package var unparsedBytes: Int { readBuffer.count }
 
     func pumpConsumer() {
-        // Events go on to come while paused; they must not bring the parser anything.
-        guard case .open = phase, !isConsumerPaused else { return }
+        // Events go on to come while paused; they must not bring the parser anything. A parser that
+        // is at work gets what is asked for here when it returns.
+        guard case .open = phase, !isConsumerPaused, !isInParser else { return }
         // What was left behind while paused is complete messages: they are looked at first.
         if !readBuffer.isEmpty, !offerBuffer() { return }
         while consumer != nil, !isConsumerPaused {
@@ -85,6 +86,12 @@ extension IOStream {
             readBuffer.append(bytes)
             return offerBuffer()
         }
+        let lent = loop.buffers.lendScratch()
+        isInParser = true
+        defer {
+            isInParser = false
+            loop.buffers.takeBackScratch(lent)
+        }
         do {
             let used = try consumer.onBytes(bytes)
             if used < received, self.consumer != nil {
@@ -98,6 +105,8 @@ extension IOStream {
 
     private func offerBuffer() -> Bool {
         guard let consumer else { return false }
+        isInParser = true
+        defer { isInParser = false }
         do {
             let used = try readBuffer.withBytes(consumer.onBytes)
             readBuffer.drop(used)
