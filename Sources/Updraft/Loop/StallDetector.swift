@@ -94,7 +94,7 @@ extension IOLoop {
             try StallMonitor.shared.set(
                 rule, purpose, for: ObjectIdentifier(executor),
                 watch: StallMonitor.Watch(
-                    loopName: name, pulse: pulse, thread: cu_thread_number(),
+                    loopName: name, pulse: pulse, thread: StackSample.thisThread,
                     taskNames: executor.taskNames))
         } catch {
             logger.error("There is no watch over blocked turns: \(error)")

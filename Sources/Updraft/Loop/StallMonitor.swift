@@ -70,8 +70,9 @@ final class StallMonitor: Sendable {
         state.withLock { _ = $0.watches.removeValue(forKey: loop) }
     }
 
-    func isWatching(_ loop: ObjectIdentifier) -> Bool {
-        state.withLock { $0.watches[loop] != nil }
+    /// What a loop is watched for; empty for one that is not.
+    func purposes(of loop: ObjectIdentifier) -> Set<Purpose> {
+        state.withLock { Set($0.watches[loop]?.rules.keys.map { $0 } ?? []) }
     }
 
     private func startThread() throws {
