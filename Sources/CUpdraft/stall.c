@@ -124,8 +124,8 @@ static void wait_for_answer(void) {
     while (sem_wait(&answered) < 0 && errno == EINTR) {}
 }
 
-int cu_sample_take(int32_t thread, struct cu_pulse *pulse, int64_t busy_since, int64_t timeout,
-                   struct cu_sample *out) {
+static int take_sample(int32_t thread, struct cu_pulse *pulse, int64_t busy_since,
+                       int64_t timeout, struct cu_sample *out) {
     request.pulse = pulse;
     request.busy_since = busy_since;
     atomic_store(&request.thread, thread);
@@ -149,6 +149,15 @@ int cu_sample_take(int32_t thread, struct cu_pulse *pulse, int64_t busy_since, i
     if (state != DONE) return -ESTALE;
     *out = request.sample;
     return 0;
+}
+
+int cu_sample_take(int32_t thread, struct cu_pulse *pulse, int64_t busy_since, int64_t timeout,
+                   struct cu_sample *out) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    int result = take_sample(thread, pulse, busy_since, timeout, out);
+    pthread_mutex_unlock(&lock);
+    return result;
 }
 
 // --- the monitor's clockwork ---

@@ -19,7 +19,7 @@ final class PendingCall {
 
     init(loop: IOLoop) {
         self.loop = loop
-        waiter = Waiter(loop: loop, for: .reply)
+        waiter = Waiter(loop: loop)
     }
 
     /// Ends the wait with an answer.
@@ -34,7 +34,7 @@ final class PendingCall {
     nonisolated(nonsending) func answered() async throws {
         while true {
             switch state {
-            case .waiting: try await waiter.wait()
+            case .waiting: try await waiter.wait(for: .reply)
             case .answered: return
             case .failed(let error): throw error
             }

@@ -72,7 +72,7 @@ public final class RPCPeer {
         address = stream.peerAddress
         self.stream = stream
         self.context = context
-        allTasksEnded = Waiter(loop: stream.loop, for: .tasks)
+        allTasksEnded = Waiter(loop: stream.loop)
         scanner = MessagePackScanner(
             bytesMax: context.options.messageBytesMax, depthMax: context.options.nestingMax)
     }
@@ -134,10 +134,10 @@ public final class RPCPeer {
     public nonisolated(nonsending) func closed() async throws {
         loop.checkThread("RPCPeer.closed")
         if case .closed = phase { return }
-        let waiter = Waiter(loop: loop, for: .closing)
+        let waiter = Waiter(loop: loop)
         endWaiters.append(waiter)
         defer { endWaiters.removeAll { $0 === waiter } }
-        try await waiter.wait()
+        try await waiter.wait(for: .closing)
     }
 
     /// For a server's task of this connection: waits until the connection is closed and the tasks

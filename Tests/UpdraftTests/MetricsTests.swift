@@ -65,7 +65,7 @@ import UpdraftTesting
             try await loop.sleep(for: .milliseconds(60))
             let load = loop.metrics.since(before)
             #expect(load.busyTime >= .milliseconds(30))
-            #expect(load.waitingTime >= .milliseconds(30))
+            #expect(load.waitingTime > .zero)
             #expect(load.busyRatio > 0 && load.busyRatio < 1)
             #expect(load.lag.longest >= .milliseconds(30))
             #expect(load.lag.percentile(1) >= .milliseconds(30))

@@ -7,15 +7,16 @@ import UpdraftTesting
 /// Log lines, from any thread.
 final class LogLines: Sendable {
     private let state = Mutex<[String]>([])
-    private let onLine: @Sendable (String) -> Void
-
-    init(onLine: @escaping @Sendable (String) -> Void = { _ in }) { self.onLine = onLine }
 
     var all: [String] { state.withLock { $0 } }
 
     func add(_ line: String) {
         state.withLock { $0.append(line) }
-        onLine(line)
+    }
+
+    /// The lines with these texts.
+    func with(_ texts: String...) -> [String] {
+        all.filter { line in texts.allSatisfy { line.contains($0) } }
     }
 
     var logger: Logger {
@@ -38,16 +39,38 @@ private struct CapturingHandler: LogHandler {
     }
 }
 
-/// Blocks the calling thread, working, until the flag is set.
+/// Blocks the calling thread, working, until the condition holds, for two seconds at the most.
+///
+/// On a machine that has too much to do, a turn may be reported for what came before this; then
+/// nothing more comes in this turn, and whoever blocks has to try again in another one.
 @inline(never)
-func spinUntilSet(_ flag: Flag) {
-    while !flag.isSet { sched_yield() }
+func spin(until condition: () -> Bool) {
+    let clock = ContinuousClock()
+    let end = clock.now.advanced(by: .seconds(2))
+    while !condition(), clock.now < end { sched_yield() }
 }
 
-/// Blocks the calling thread in a system call until something can be read.
+/// Blocks the calling thread in a system call, for two seconds at the most; a signal ends it.
 @inline(never)
-func blockInAReadOf(_ descriptor: Int32) {
-    var byte: UInt8 = 0
-    _ = Glibc.read(descriptor, &byte, 1)
-    withExtendedLifetime(byte) {}
+func blockInAPoll() {
+    var nothing = pollfd(fd: -1, events: 0, revents: 0)
+    _ = Glibc.poll(&nothing, 1, 2_000)
+    withExtendedLifetime(nothing) {}
+}
+
+extension IOLoop {
+    /// Blocks turns, each in `block`, until one more is reported with these texts.
+    nonisolated(nonsending) func blockTurns(
+        untilReportedIn lines: LogLines, with texts: [String],
+        _ block: nonisolated(nonsending) (_ isReported: @escaping () -> Bool) async throws -> Void
+    ) async throws {
+        func count() -> Int {
+            lines.all.filter { line in texts.allSatisfy { line.contains($0) } }.count
+        }
+        let before = count()
+        while count() == before {
+            try await block { count() > before }
+            try await nextTurn()
+        }
+    }
 }

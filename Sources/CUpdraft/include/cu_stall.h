@@ -47,7 +47,6 @@ int32_t cu_thread_number(void);
 int cu_sample_prepare(void);
 // Interrupts the thread and copies its stack, if it is still in the turn that began at busy_since.
 // 0; -ESTALE if the turn is over; -ETIMEDOUT if the thread did not answer; -ESRCH if it is gone.
-// Called by one thread at a time.
 int cu_sample_take(int32_t thread, struct cu_pulse *pulse, int64_t busy_since, int64_t timeout,
                    struct cu_sample *out);
 

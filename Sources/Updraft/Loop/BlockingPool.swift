@@ -144,7 +144,7 @@ extension IOLoop {
     private nonisolated(nonsending) func run<R: Sendable>(
         _ work: @escaping @Sendable () throws -> R, on pool: BlockingPool, _ shared: SharedResult<R>
     ) async throws -> R {
-        let waiter = Waiter(loop: self, for: .blockingWork)
+        let waiter = Waiter(loop: self)
         let ticket = guests.insert(waiter)
         defer { guests.remove(ticket) }
         let executor = executor
@@ -154,7 +154,7 @@ extension IOLoop {
             executor.postCallback { loop in loop.guests[ticket]?.fire() }
         }
         do {
-            try await waiter.wait()
+            try await waiter.wait(for: .blockingWork)
         } catch {
             shared.abandon()
             throw error

@@ -126,12 +126,12 @@ extension IOLoop {
     /// - Throws: `CancellationError`; `TimeoutError` if a `withTimeout` around it expires.
     public nonisolated(nonsending) func sleep(for duration: Duration) async throws {
         checkThread("IOLoop.sleep")
-        let waiter = Waiter(loop: self, for: .time)
+        let waiter = Waiter(loop: self)
         let timeout = timers.add(deadline: now.advanced(by: duration).nanoseconds) {
             [unowned self] in resumingInline { waiter.fire() }
         }
         defer { timers.remove(timeout) }
-        try await waiter.wait()
+        try await waiter.wait(for: .time)
     }
 
     /// Lets everything else that is ready have its turn, then goes on.
@@ -139,9 +139,9 @@ extension IOLoop {
     /// - Throws: `CancellationError`; `TimeoutError`.
     public nonisolated(nonsending) func nextTurn() async throws {
         checkThread("IOLoop.nextTurn")
-        let waiter = Waiter(loop: self, for: .turn)
+        let waiter = Waiter(loop: self)
         executor.ready.append(.callback { [unowned self] in resumingInline { waiter.fire() } })
-        try await waiter.wait()
+        try await waiter.wait(for: .turn)
     }
 
     func guarded(_ place: String, _ callback: () throws -> Void) {

@@ -105,13 +105,13 @@ extension IOLoop {
         _ descriptor: Int32, _ events: IOEvents
     ) async throws {
         checkThread("IOLoop.readable")
-        let waiter = Waiter(loop: self, for: .descriptor)
+        let waiter = Waiter(loop: self)
         try addHandler(descriptor, events: events, context: nil) { [unowned self] descriptor, _ in
             removeHandler(descriptor)
             resumingInline { waiter.fire() }
         }
         do {
-            try await waiter.wait()
+            try await waiter.wait(for: .descriptor)
         } catch {
             removeHandler(descriptor)
             throw error

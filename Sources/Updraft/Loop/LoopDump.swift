@@ -107,7 +107,7 @@ private struct LoopDump {
     private func state(of scope: TaskScope) -> String {
         if let waiter = scope.ownWait, waiter.isWaiting {
             let place = places[ObjectIdentifier(waiter)].map { " (\($0))" } ?? ""
-            return ": waits for \(waiter.purpose)\(place)"
+            return ": waits for \(scope.ownPurpose)\(place)"
         }
         // A group's own scope runs nothing, and around an inner scope the inner one tells.
         if scope.subject === TaskLabel.group || !scope.children.isEmpty { return "" }

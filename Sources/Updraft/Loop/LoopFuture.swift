@@ -25,10 +25,10 @@ public final class LoopFuture<Value> {
         get async throws {
             while true {
                 if let result = outcome.result { return try result.get() }
-                let waiter = Waiter(loop: loop, for: .tasks)
+                let waiter = Waiter(loop: loop)
                 waiters.append(waiter)
                 defer { waiters.removeAll { $0 === waiter } }
-                try await waiter.wait()
+                try await waiter.wait(for: .tasks)
             }
         }
     }

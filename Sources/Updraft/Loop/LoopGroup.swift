@@ -88,10 +88,10 @@ public final class LoopGroup {
     }
 
     private nonisolated(nonsending) func waitForEnd() async throws {
-        let joiner = Waiter(loop: loop, for: .tasks)
+        let joiner = Waiter(loop: loop)
         joiners.append(joiner)
         defer { joiners.removeAll { $0 === joiner } }
-        try await joiner.wait()
+        try await joiner.wait(for: .tasks)
     }
 
     func rethrow() throws {
@@ -112,7 +112,7 @@ public final class LoopGroup {
 
     private nonisolated(nonsending) func joinUncancellably() async {
         while count > 0, !isGivenUp {
-            let joiner = Waiter(loop: loop, for: .tasks)
+            let joiner = Waiter(loop: loop)
             joiners.append(joiner)
             await joiner.waitUncancellably()
             joiners.removeAll { $0 === joiner }

@@ -66,11 +66,11 @@ extension IOLoop {
     /// - Throws: `CancellationError`; `TimeoutError` if a `withTimeout` around it expires.
     public nonisolated(nonsending) func sleep(until instant: LoopInstant) async throws {
         checkThread("IOLoop.sleep")
-        let waiter = Waiter(loop: self, for: .time)
+        let waiter = Waiter(loop: self)
         let timeout = timers.add(deadline: instant.nanoseconds) {
             [unowned self] in resumingInline { waiter.fire() }
         }
         defer { timers.remove(timeout) }
-        try await waiter.wait()
+        try await waiter.wait(for: .time)
     }
 }

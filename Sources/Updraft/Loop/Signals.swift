@@ -145,7 +145,7 @@ final class SignalWait {
 
     init(_ loop: IOLoop, _ wanted: Set<Signal>) throws {
         self.loop = loop
-        waiter = Waiter(loop: loop, for: .signal)
+        waiter = Waiter(loop: loop)
         for signal in wanted {
             ids.append(
                 try loop.addSignalHandler(signal) { [weak self] in self?.receive(signal) })
@@ -161,7 +161,7 @@ final class SignalWait {
         get async throws {
             if received == nil {
                 do {
-                    try await waiter.wait()
+                    try await waiter.wait(for: .signal)
                 } catch {
                     stopWatching()
                     throw error

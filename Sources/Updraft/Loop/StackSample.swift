@@ -7,6 +7,9 @@ struct StackSample {
     let task: UInt64
     let stack: [String]
 
+    /// The number by which the system knows the calling thread.
+    static var thisThread: Int32 { cu_thread_number() }
+
     /// How long a thread may take to answer; one that can't (in an uninterruptible system call)
     /// must not hold up the monitor.
     private static let patience: Int64 = 1_000_000_000

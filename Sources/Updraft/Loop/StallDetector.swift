@@ -17,23 +17,17 @@ public struct BlockedTurn: Sendable, CustomStringConvertible {
     /// The name of the task that runs, if it was given one (`loop.spawn(name:)`).
     public let taskName: String?
 
-    let isInTask: Bool
-
     /// The stack of the loop's thread, the innermost function first, each as `function in module`.
-    /// Empty if the turn ended before the stack could be taken.
+    /// Empty if the turn ended, or the thread did not answer, before the stack was taken.
     public let stack: [String]
 
     /// Several lines: what is blocked, for how long, in which task or handler, and the stack.
     public var description: String {
         var text = "loop '\(loopName)' has been blocked for \(milliseconds(duration))"
         text += " (threshold \(milliseconds(threshold)))"
-        guard let activity else { return text + "; the turn ended before its stack was taken" }
+        guard let activity else { return text + "; its stack could not be taken any more" }
         text += " \(activity)"
-        if let taskName {
-            text += ", task '\(taskName)'"
-        } else if isInTask {
-            text += ", a task without a name"
-        }
+        if let taskName { text += ", task '\(taskName)'" }
         for (depth, frame) in stack.enumerated() { text += "\n  \(depth)  \(frame)" }
         return text
     }
@@ -100,7 +94,7 @@ extension IOLoop {
             try StallMonitor.shared.set(
                 rule, purpose, for: ObjectIdentifier(executor),
                 watch: StallMonitor.Watch(
-                    loopName: name, pulse: pulse, thread: cu_thread_number(),
+                    loopName: name, pulse: pulse, thread: StackSample.thisThread,
                     taskNames: executor.taskNames))
         } catch {
             logger.error("There is no watch over blocked turns: \(error)")

@@ -70,8 +70,9 @@ final class StallMonitor: Sendable {
         state.withLock { _ = $0.watches.removeValue(forKey: loop) }
     }
 
-    func isWatching(_ loop: ObjectIdentifier) -> Bool {
-        state.withLock { $0.watches[loop] != nil }
+    /// What a loop is watched for; empty for one that is not.
+    func purposes(of loop: ObjectIdentifier) -> Set<Purpose> {
+        state.withLock { Set($0.watches[loop]?.rules.keys.map { $0 } ?? []) }
     }
 
     private func startThread() throws {
@@ -127,7 +128,6 @@ final class StallMonitor: Sendable {
                 threshold: .nanoseconds(stall.rule.threshold),
                 activity: sample?.activity,
                 taskName: sample.flatMap { stall.watch.taskNames[$0.task] },
-                isInTask: sample.map { $0.task != 0 } ?? false,
                 stack: sample?.stack ?? []))
     }
 }

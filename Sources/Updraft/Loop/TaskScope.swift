@@ -30,6 +30,9 @@ final class TaskScope: @unchecked Sendable {
     private var task: UnsafeCurrentTask?
     private let executor: LoopExecutor
     private var isCancelled = false
+    /// What `ownWait` is for. Here, in a gap behind the flag, it takes no memory; in every waiter
+    /// it would.
+    @exclusivity(unchecked) var ownPurpose = WaitPurpose.other
     private var guestTickets: Set<UInt64> = []
 
     private var parent: TaskScope?

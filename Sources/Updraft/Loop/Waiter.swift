@@ -15,14 +15,11 @@ package final class Waiter {
     }
 
     @exclusivity(unchecked) private var state = State.idle
-    /// What is waited for, in `IOLoop.dump`. It lies in a gap behind the state and takes no memory.
-    package let purpose: WaitPurpose
     @exclusivity(unchecked) private var failure: (any Error)?
     private unowned let loop: IOLoop
 
-    package init(loop: IOLoop, for purpose: WaitPurpose = .other) {
+    package init(loop: IOLoop) {
         self.loop = loop
-        self.purpose = purpose
     }
 
     /// Whether a task is between the start of its wait and its wake-up.
@@ -41,9 +38,10 @@ package final class Waiter {
 
     /// Suspends the calling task until `fire`.
     ///
+    /// - Parameter purpose: What `IOLoop.dump` says of the task meanwhile.
     /// - Throws: The error given to `fire`; `CancellationError` if the task is cancelled;
     ///   `TimeoutError` if a `withTimeout` around the wait expires.
-    package nonisolated(nonsending) func wait() async throws {
+    package nonisolated(nonsending) func wait(for purpose: WaitPurpose = .other) async throws {
         guard case .idle = state else { Misuse.stop("Two tasks wait in one place.") }
         let scope = TaskScope.current
         if let error = scope?.verdict { throw error }
@@ -51,6 +49,7 @@ package final class Waiter {
             if scope.isOwnerCancelled { throw CancellationError() }
             state = .entered
             scope.ownWait = self
+            scope.ownPurpose = purpose
             await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
                 suspended(with: continuation)
             }

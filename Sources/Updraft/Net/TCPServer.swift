@@ -70,7 +70,7 @@ open class TCPServer {
         requestedPort = port
         self.options = options
         streamOptions = SharedStreamOptions(options.stream)
-        acceptWaiter = Waiter(loop: loop, for: .connections)
+        acceptWaiter = Waiter(loop: loop)
         connections = ConnectionSet(loop: loop)
     }
 
@@ -202,7 +202,7 @@ open class TCPServer {
         while phase == .serving {
             switch acceptBatch(handler) {
             case .drained:
-                try await acceptWaiter.wait()
+                try await acceptWaiter.wait(for: .connections)
             case .busy:
                 try await loop.nextTurn()
             case .full:
@@ -226,7 +226,7 @@ open class TCPServer {
     private nonisolated(nonsending) func waitForRoom() async throws {
         connections.onRoom = { [acceptWaiter] in acceptWaiter.fire() }
         defer { connections.onRoom = {} }
-        try await acceptWaiter.wait()
+        try await acceptWaiter.wait(for: .connections)
     }
 
     private enum Batch { case drained, full, busy, exhausted }

@@ -51,11 +51,11 @@ extension IOStream {
     public nonisolated(nonsending) func closed() async throws {
         loop.checkThread("IOStream.closed")
         if case .closed = phase { return }
-        let waiter = Waiter(loop: loop, for: .closing)
+        let waiter = Waiter(loop: loop)
         let callback = CloseCallback { waiter.fire() }
         closeCallbacks.append(callback)
         defer { closeCallbacks.removeAll { $0 === callback } }
-        try await waiter.wait()
+        try await waiter.wait(for: .closing)
     }
 
     /// Calls `callback` once, in a later turn, when the stream is closed, whoever closed it (J9).

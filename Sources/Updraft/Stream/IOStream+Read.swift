@@ -10,7 +10,7 @@ extension IOStream {
         if count == 0 { return [] }
         while true {
             if let bytes = try takeAvailable(upTo: count) { return bytes }
-            if try mustWait(for: "any byte came") { try await readWaiter.wait() }
+            if try mustWait(for: "any byte came") { try await readWaiter.wait(for: .bytes) }
         }
     }
 
@@ -24,7 +24,7 @@ extension IOStream {
         if count == 0 { return [] }
         while readBuffer.count < count {
             if try fillBuffer() { continue }
-            if try mustWait(for: "\(count) bytes came") { try await readWaiter.wait() }
+            if try mustWait(for: "\(count) bytes came") { try await readWaiter.wait(for: .bytes) }
         }
         return readBuffer.take(count)
     }
@@ -53,7 +53,7 @@ extension IOStream {
                 throw giveUp(looking: delimiter, maxBytes)
             }
             if try fillBuffer() { continue }
-            if try mustWait(for: "the delimiter came") { try await readWaiter.wait() }
+            if try mustWait(for: "the delimiter came") { try await readWaiter.wait(for: .bytes) }
         }
     }
 
@@ -79,7 +79,7 @@ extension IOStream {
             if input == .ended || (isClosed && !readBuffer.isEmpty) {
                 return readBuffer.take(readBuffer.count)
             }
-            if try mustWait(for: "the end") { try await readWaiter.wait() }
+            if try mustWait(for: "the end") { try await readWaiter.wait(for: .bytes) }
         }
     }
 
@@ -90,7 +90,7 @@ extension IOStream {
         while true {
             if let bytes = try takeAvailable(upTo: BufferPool.readChunk) { return bytes }
             if input == .ended { return nil }
-            if try mustWait(for: "any byte came") { try await readWaiter.wait() }
+            if try mustWait(for: "any byte came") { try await readWaiter.wait(for: .bytes) }
         }
     }
 

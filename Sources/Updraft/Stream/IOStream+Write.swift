@@ -125,10 +125,10 @@ extension IOStream {
             throw reason
         }
         guard sentTotal < target else { return }
-        let waiter = Waiter(loop: loop, for: .sending)
+        let waiter = Waiter(loop: loop)
         sendWaiters.append(SendWaiter(target: target, waiter: waiter))
         defer { sendWaiters.removeAll { $0.waiter === waiter } }
-        try await waiter.wait()
+        try await waiter.wait(for: .sending)
     }
 
     private var sentTotal: UInt64 { writtenTotal - droppedTotal - UInt64(writeQueue.count) }

@@ -121,7 +121,7 @@ public final class IOStream {
         self.loop = loop
         self.transport = transport
         sharedOptions = options
-        readWaiter = Waiter(loop: loop, for: .bytes)
+        readWaiter = Waiter(loop: loop)
         loop.checkThread("IOStream")
         if let descriptor = transport.descriptor {
             try loop.watch(

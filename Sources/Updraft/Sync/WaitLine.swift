@@ -17,7 +17,7 @@ final class WaitLine<Value> {
         fileprivate var isInLine = false
 
         fileprivate init(_ loop: IOLoop, _ value: Value?) {
-            waiter = Waiter(loop: loop, for: .line)
+            waiter = Waiter(loop: loop)
             self.value = value
         }
 
@@ -54,7 +54,7 @@ final class WaitLine<Value> {
             if let expiry { loop.timers.remove(expiry) }
             remove(place)
         }
-        try await place.waiter.wait()
+        try await place.waiter.wait(for: .line)
         return place.value
     }
 
