@@ -90,15 +90,18 @@ let package = Package(
             path: "Examples/Snippets", swiftSettings: settings),
         // One program as three kinds of user module: see scripts/check-hops.
         .executableTarget(
-            name: "hops-plain", dependencies: ["Updraft", "UpdraftRPC"], path: "Tests/Hops/plain",
+            name: "hops-plain", dependencies: ["Updraft", "UpdraftRPC"],
+            path: "Tests/Hops/plain",
             swiftSettings: [.swiftLanguageMode(.v6)]),
         .executableTarget(
-            name: "hops-nonsending", dependencies: ["Updraft", "UpdraftRPC"], path: "Tests/Hops/nonsending",
+            name: "hops-nonsending", dependencies: ["Updraft", "UpdraftRPC"],
+            path: "Tests/Hops/nonsending",
             swiftSettings: [
                 .swiftLanguageMode(.v6), .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
             ]),
         .executableTarget(
-            name: "hops-mainactor", dependencies: ["Updraft", "UpdraftRPC"], path: "Tests/Hops/mainactor",
+            name: "hops-mainactor", dependencies: ["Updraft", "UpdraftRPC"],
+            path: "Tests/Hops/mainactor",
             swiftSettings: [.swiftLanguageMode(.v6), .defaultIsolation(MainActor.self)]),
         // What stands in for kevent(2) on Linux, so that KqueuePoller runs there in tests.
         .target(

@@ -127,6 +127,13 @@ def test_a_line_comes_back_when_it_has_ended(line_echo):
         assert receive(sock, 11) == b"two\n\nthree\n"
 
 
+def test_what_comes_after_the_last_newline_is_no_line(line_echo):
+    with connect(line_echo) as sock:
+        sock.sendall(b"whole\ntail")
+        sock.shutdown(socket.SHUT_WR)
+        assert receive_to_end(sock) == b"whole\n"
+
+
 def test_lines_keep_their_bytes(line_echo):
     lines = b"".join(os.urandom(200).replace(b"\n", b"") + b"\n" for _ in range(1000))
     with connect(line_echo) as sock:

@@ -10,8 +10,8 @@ public struct StreamOptions: Sendable {
     /// Unsent bytes down to which a waiting `write` waits. 64 KiB.
     public var lowWaterMark = 65_536
 
-    /// Unsent bytes beyond which `enqueue` refuses. `write` waits instead: it exceeds the high-water
-    /// mark by the one array that it was given, for each task that writes. 100 MiB.
+    /// Unsent bytes beyond which `enqueue` refuses. `write` waits instead: it exceeds the
+    /// high-water mark by the one array that it was given, for each task that writes. 100 MiB.
     public var writeBufferMax = 104_857_600
 
     /// How long a closing stream goes on sending what was written. After that it is aborted.
