@@ -26,6 +26,8 @@ import UpdraftTesting
     @Test func countsReadyDescriptors() async throws {
         try await withLoop { loop in
             let pipes = (0..<3).map { _ in SystemPipe() }
+            // Optimised code would close them after their last use.
+            defer { withExtendedLifetime(pipes) {} }
             for pipe in pipes {
                 try loop.addHandler(pipe.readEnd, events: .read) { descriptor, _ in
                     loop.removeHandler(descriptor)

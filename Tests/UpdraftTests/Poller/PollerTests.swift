@@ -253,6 +253,8 @@ import Updraft
     func moreReadyDescriptorsThanABatchHoldsAllHaveTheirTurn(_ kind: PollerKind) throws {
         let probe = try PollerProbe(kind, capacity: 3)
         let pairs = (0..<10).map { _ in SocketPair() }
+        // Optimised code would close them after their last use.
+        defer { withExtendedLifetime(pairs) {} }
         for (index, pair) in pairs.enumerated() {
             try probe.poller.add(pair.near, events: .read, mode: .level, token: UInt64(index))
             pair.send()
