@@ -11,6 +11,10 @@ public struct RPCOptions: Sendable {
     /// The deepest nesting of a message that is accepted, the message itself included. 64.
     public var nestingMax = MessagePackLimits.depthMax
 
+    /// How long a message may take from its first bytes to its last; then the peer is told so and
+    /// the connection closed. Time in which nothing is read from the peer does not count. 60 s.
+    public var messageTimeout = Duration.seconds(60)
+
     /// How long a call waits for its answer, where the call does not say otherwise. 30 s.
     public var callTimeout = Duration.seconds(30)
 

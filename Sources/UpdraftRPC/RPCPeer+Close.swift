@@ -55,6 +55,7 @@ extension RPCPeer {
 
     private func endWork() {
         phase = .closing
+        stopMessageTimer()
         failCalls(.lost("The connection was closed by this side."))
         for task in tasks.values { task.cancel() }
     }
@@ -79,6 +80,15 @@ extension RPCPeer {
         }
     }
 
+    func messageTimedOut() {
+        switch phase {
+        case .open, .draining:
+            refuse("a message was not complete within \(options.messageTimeout)")
+        case .inputEnded, .closing, .closed:
+            break
+        }
+    }
+
     /// The framing is lost: tells the peer once, and goes.
     private func refuse(_ text: String) {
         context.log.debug("\(self): \(text)")
@@ -90,6 +100,7 @@ extension RPCPeer {
         if case .closed = phase { return }
         phase = .closed
         stopStallWatch()
+        stopMessageTimer()
         failCalls(.lost("The connection was lost.", cause: stream.closeReason))
         for task in tasks.values { task.cancel() }
         let callbacks = closeCallbacks

@@ -40,6 +40,8 @@ public final class RPCPeer {
 
     private var scanner: MessagePackScanner
     private var strayFrames = 0
+    /// Runs while part of a message is there.
+    private var messageTimer: Timeout?
     var dispatchDepth = 0
     var endWaiters: [Waiter] = []
     var closeCallbacks: [(RPCPeer) -> Void] = []
@@ -164,6 +166,7 @@ public final class RPCPeer {
         dispatchDepth += 1
         defer { dispatchDepth -= 1 }
         var used = 0
+        defer { limitMessage(isCut: used < bytes.count && !intake.isPaused, isNew: used > 0) }
         while used < bytes.count, !intake.isPaused {
             if isClosed { return bytes.count }
             let rest = UnsafeRawBufferPointer(rebasing: bytes[used...])
@@ -173,6 +176,24 @@ public final class RPCPeer {
             try handle(RPCMessage(UnsafeRawBufferPointer(rebasing: rest[..<length])))
         }
         return used
+    }
+
+    /// Half a message and then silence must not hold its bytes for ever.
+    private func limitMessage(isCut: Bool, isNew: Bool) {
+        if let messageTimer, !isCut || isNew {
+            loop.removeTimeout(messageTimer)
+            self.messageTimer = nil
+        }
+        guard isCut, messageTimer == nil, !isClosed else { return }
+        messageTimer = loop.runLater(options.messageTimeout) { [weak self] in
+            guard let self else { return }
+            messageTimer = nil
+            messageTimedOut()
+        }
+    }
+
+    func stopMessageTimer() {
+        limitMessage(isCut: false, isNew: false)
     }
 
     private func handle(_ message: RPCMessage) throws {
