@@ -28,6 +28,10 @@ public struct LoopMetrics: Sendable {
     /// Streams that have not been closed.
     public internal(set) var streamsOpen = 0
 
+    /// Bytes that streams have received and nobody has read yet, and bytes that were written and
+    /// that the kernel has not taken yet.
+    public internal(set) var bufferedBytes = 0
+
     /// Tasks that the loop has started and that have not ended.
     public internal(set) var tasks = 0
 
@@ -126,6 +130,9 @@ extension IOLoop {
         metrics.turns = turnNumber
         metrics.timeoutsPending = timers.count
         metrics.streamsOpen = openStreams
+        metrics.bufferedBytes = keptSinks.values.reduce(table.bufferedBytes) {
+            $0 + $1.bufferedBytes
+        }
         metrics.tasks = taskCount
         return metrics
     }

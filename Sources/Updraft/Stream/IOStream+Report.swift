@@ -1,4 +1,6 @@
 extension IOStream {
+    var bufferedBytes: Int { readBuffer.count + unsentBytes }
+
     var report: SinkReport {
         var text = "stream"
         if let peerAddress { text += " to \(peerAddress)" }
