@@ -64,6 +64,20 @@ import UpdraftTesting
         }
     }
 
+    @Test func aFullWakerIsAWakeUpTooAndOneReadEmptiesIt_I1() throws {
+        let waker = try Waker()
+        defer { waker.close() }
+        #expect(waker.pendingWakes() == 0)
+        // The most that an eventfd counts.
+        var most = UInt64.max - 1
+        #expect(write(waker.descriptor, &most, 8) == 8)
+        waker.wake()
+        #expect(waker.pendingWakes() == most)
+        waker.drain()
+        #expect(waker.pendingWakes() == 0)
+        waker.drain()
+    }
+
     @Test func callbacksOfManyThreadsAllRunOnceAndKeepEachThreadsOrder_D3() async throws {
         try await withLoop { loop in
             let log = RunLog()
