@@ -43,7 +43,7 @@ let package = Package(
             swiftSettings: settings
         ),
         .systemLibrary(
-            name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+            name: "CPCRE2", providers: [.apt(["libpcre2-dev"])]),
         .target(name: "MessagePack", swiftSettings: settings),
         .target(
             name: "UpdraftRPC",
