@@ -57,6 +57,7 @@ import UpdraftTesting
         try await withLoop { loop in
             loop.logger = lines.logger
             let pipe = SystemPipe()
+            defer { withExtendedLifetime(pipe) {} }
             pipe.put()
             var calls = 0
             try loop.addHandler(pipe.readEnd, events: .read) { descriptor, _ in

@@ -16,6 +16,7 @@ import UpdraftTesting
                 seen.add()
             }
             let pipe = SystemPipe()
+            defer { withExtendedLifetime(pipe) {} }
             pipe.put()
             try loop.addHandler(pipe.readEnd, events: .read) { descriptor, _ in
                 loop.removeHandler(descriptor)

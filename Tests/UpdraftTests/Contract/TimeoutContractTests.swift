@@ -148,6 +148,7 @@ import UpdraftTesting
             var inHandler: [Bool] = []
             poller.onWait = { _ in inPoll.append(loop.pulse.busySince != 0) }
             let pipe = SystemPipe()
+            defer { withExtendedLifetime(pipe) {} }
             pipe.put()
             try loop.addHandler(pipe.readEnd, events: .read) { _, _ in
                 inHandler.append(loop.pulse.busySince != 0)

@@ -42,6 +42,7 @@ import UpdraftTesting
     @Test func whatAHandlerAddsRunsBeforeTheNextPoll_3_1_2() async throws {
         try await withRecordedLoop { loop, _, log in
             let pipe = SystemPipe()
+            defer { withExtendedLifetime(pipe) {} }
             pipe.put()
             try loop.addHandler(pipe.readEnd, events: .read) { descriptor, _ in
                 loop.removeHandler(descriptor)
@@ -148,6 +149,7 @@ import UpdraftTesting
             weak var inTimeout: Large?
             weak var inHandler: Large?
             let pipe = SystemPipe()
+            defer { withExtendedLifetime(pipe) {} }
             pipe.put()
             do {
                 let (first, second, third) = (Large(), Large(), Large())
