@@ -167,8 +167,13 @@ import UpdraftTesting
                 _ = try loop.addSignalHandler(Signal(SIGALRM)) { beats += 1 }
                 let period = timeval(tv_sec: 0, tv_usec: 5_000)
                 var timer = itimerval(it_interval: period, it_value: period)
-                precondition(setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &timer, nil) == 0)
+                let clock = __itimer_which_t(ITIMER_REAL.rawValue)
+                precondition(setitimer(clock, &timer, nil) == 0)
                 try await loop.turns { beats >= 3 }
+                // Or the next one, without a handler, would end the process.
+                timer = itimerval()
+                precondition(setitimer(clock, &timer, nil) == 0)
+                try await loop.turns(3)
             }
         }
     }
