@@ -210,12 +210,10 @@ struct SupervisorMachine {
         slots[id].restarts += 1
         guard slots.reduce(0, { $0 + $1.restarts }) <= options.restartsMax else {
             slots[id].state = .ended
-            return [.log(.warning, what)]
-                + giveUp(
-                    PreforkError(
-                        .tooManyRestarts,
-                        "giving up after \(options.restartsMax) restarts of workers that ended "
-                            + "abnormally: \(what)."), now)
+            let message =
+                "giving up after \(options.restartsMax) restarts of workers that ended abnormally: "
+                + "\(what)."
+            return giveUp(PreforkError(.tooManyRestarts, message), now)
         }
         let delay = SupervisorMachine.delay(beforeRestart: slots[id].restarts, options)
         slots[id].state = .waiting(until: now.advanced(by: delay))
@@ -251,7 +249,8 @@ struct SupervisorMachine {
 
     private mutating func giveUp(_ error: PreforkError, _ now: LoopInstant) -> [Action] {
         failure = error
-        return [.log(.error, error.message)] + stopAll(.sigterm, now)
+        // It is thrown in the end, when the others are gone.
+        return [.log(.info, error.message)] + stopAll(.sigterm, now)
     }
 
     private mutating func stopAll(_ signal: Signal, _ now: LoopInstant) -> [Action] {
