@@ -203,6 +203,16 @@ def test_a_worker_has_its_listener_and_hides_it_from_its_own_programs(probe):
         assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
 
 
+def test_the_kernel_spreads_the_connections(probe):
+    """#2202, #1811: no worker takes most of them."""
+    server = probe("--processes", "3")
+    counts = [0, 0, 0]
+    for _ in range(300):
+        counts[identity(server.address)[0]] += 1
+    # 100 expected, with a deviation of 8.
+    assert min(counts) > 50, counts
+
+
 # -- restarts --
 
 def test_exit_codes(probe):
@@ -562,6 +572,12 @@ def test_another_supervisor_does_not_share_the_port(launch):
     second = launch("echo-server", "--port", port, "--processes", "2")
     assert second.wait() == 1
     assert "taken by another program" in second.stderr
+
+
+def test_an_address_listed_for_the_workers_is_bound_once_for_all_loops(probe):
+    server = probe("--processes", "2", "--loops", "2")
+    assert sorted(identities(server.address, 2)) == [0, 1]
+    assert server.stop(seconds=20) == 0
 
 
 def test_an_address_that_nobody_gave_the_workers_says_so(launch):

@@ -33,6 +33,7 @@ extension Prefork {
 
         private let program: WorkerProgram
         private let listeners: PreforkListeners
+        private let passedOn: Set<Signal>
         private var machine: SupervisorMachine
         private var children: [Int: Child] = [:]
         private var events: [SupervisorMachine.Event] = []
@@ -60,8 +61,6 @@ extension Prefork {
             machine = SupervisorMachine(workers: workers, options: options)
             finished = Waiter(loop: loop)
         }
-
-        private let passedOn: Set<Signal>
 
         /// The workers that run now, by task id.
         public var workers: [Worker] {
