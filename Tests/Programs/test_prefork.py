@@ -24,8 +24,12 @@ def is_alive(pid):
 
 
 def workers_of(program):
+    """Pids; they are remembered, to be killed at the end of the test."""
     children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
-    return sorted(int(pid) for pid in children if is_alive(int(pid)))
+    found = sorted(int(pid) for pid in children if is_alive(int(pid)))
+    if hasattr(program, "seen"):
+        program.seen.update(found)
+    return found
 
 
 def kill(pid, number=signal.SIGKILL):
@@ -49,7 +53,7 @@ def launch(start):
     yield launch
     for program in started:
         if program.is_running:
-            pids.update(workers_of(program))
+            workers_of(program)
     for pid in pids:
         kill(pid)
 
@@ -61,7 +65,7 @@ def probe(launch):
     def probe(*options):
         program = launch("prefork-probe", *options)
         program.address
-        program.seen.update(workers_of(program))
+        workers_of(program)
         return program
 
     return probe
@@ -462,7 +466,7 @@ def test_workers_drain_when_the_supervisor_is_killed(launch):
     with socket.create_connection(server.address, timeout=10) as sock:
         sock.sendall(b"whole\nhalf")
         assert sock.recv(6) == b"whole\n"
-        server.seen.update(workers_of(server))
+        workers_of(server)
         server.kill()
         eventually(lambda: refuses(server.address), what="the listeners' end")
         sock.sendall(b" done\n")
