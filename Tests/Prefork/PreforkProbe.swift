@@ -20,6 +20,7 @@ struct PreforkProbe: ParsableCommand {
     @Flag(help: "Workers leave SIGTERM its default action.") var deaf = false
     @Flag(help: "Workers listen by themselves, with SO_REUSEPORT.") var reusePort = false
     @Flag(help: "Workers listen by themselves, without it.") var own = false
+    @Flag(help: "Workers make two servers for the one listener.") var twice = false
 
     struct Complaint: Error, CustomStringConvertible {
         let description: String
@@ -32,7 +33,7 @@ struct PreforkProbe: ParsableCommand {
         options.stopTimeout = .milliseconds(stopTimeout)
         options.readyTimeout = .milliseconds(readyTimeout)
         let (port, end, complaint) = (port, end, complaint)
-        let (deaf, reusePort) = (deaf, reusePort)
+        let (deaf, reusePort, twice) = (deaf, reusePort, twice)
         do {
             try Prefork.run(
                 processes: processes, loops: loops,
@@ -44,6 +45,7 @@ struct PreforkProbe: ParsableCommand {
                 var options = TCPServer.Options()
                 options.reusePort = reusePort
                 let server = TCPServer(port: port, options: options)
+                if twice { for _ in 0..<2 { try TCPServer(port: port).bind() } }
                 try loop.addSignalHandler(.sigusr1) {
                     StandardOutput.announce("worker \(Prefork.taskID ?? -1) got SIGUSR1")
                 }

@@ -593,6 +593,12 @@ def test_an_address_that_nobody_gave_the_workers_says_so(launch):
     assert "Prefork.run(listen:)" in server.stderr and str(port) in server.stderr
 
 
+def test_a_second_server_for_a_listener_that_has_one_says_so(launch):
+    server = launch("prefork-probe", "--twice", "--processes", "1", "--restarts-max", "0")
+    assert server.wait(20) == 1
+    assert "has been taken by a server of it already" in server.stderr
+
+
 @pytest.mark.parametrize("text", ["nonsense", "task=0 workers=1 loops=1 supervisor=1"])
 def test_a_variable_that_no_supervisor_wrote_is_refused(tmp_path, text):
     result = subprocess.run(
