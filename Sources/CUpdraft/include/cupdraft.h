@@ -9,6 +9,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "cu_prefork.h"
+#include "cu_spawn.h"
 #include "cu_stall.h"
 
 // The calling thread's current loop (the address of its executor), or NULL.
