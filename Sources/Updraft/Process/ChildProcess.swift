@@ -88,6 +88,15 @@ package final class ChildProcess {
         }
     }
 
+    /// Waits for the end, or for the loop's, whatever happens to the task: after a SIGKILL.
+    package nonisolated(nonsending) func waitUncancellably() async {
+        loop.checkThread("ChildProcess.wait")
+        guard case .running = state else { return }
+        let waiter = Waiter(loop: loop)
+        waiters.append(waiter)
+        await waiter.waitUncancellably()
+    }
+
     /// Calls `callback` once, in a turn after the end was noticed, with the caller's task-locals;
     /// never if the loop is closed first.
     package func onExit(_ callback: @escaping (ExitStatus) throws -> Void) {
