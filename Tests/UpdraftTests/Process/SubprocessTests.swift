@@ -225,9 +225,11 @@ import UpdraftTesting
                 try await use()
                 try await loop.turns(3)
                 let (descriptors, streams) = (openDescriptors(), loop.openStreams)
-                for _ in 0..<20 { try await use() }
+                for _ in 0..<40 { try await use() }
                 try await loop.turns(3)
-                precondition(openDescriptors() == descriptors)
+                // The test harness has some of its own that come and go; one that is left by each
+                // of five starts would be two hundred.
+                precondition(openDescriptors() < descriptors + 40)
                 precondition(loop.openStreams == streams)
                 precondition(waitpid(-1, nil, WNOHANG) == -1 && errno == ECHILD)
             }
@@ -236,14 +238,16 @@ import UpdraftTesting
 
     @Test func aLoopThatEndsClosesTheStreamsOfItsPrograms() async {
         await #expect(processExitsWith: .success) {
-            try IOLoop.run { _ in }
             let before = openDescriptors()
-            try IOLoop.run { _ in
-                // It ends because its input does.
-                _ = try Subprocess("cat", stdin: .stream, stdout: .stream, stderr: .stream)
+            for _ in 0..<20 {
+                try IOLoop.run { _ in
+                    // It ends because its input does.
+                    _ = try Subprocess("cat", stdin: .stream, stdout: .stream, stderr: .stream)
+                }
             }
-            precondition(openDescriptors() == before)
-            precondition(waitpid(-1, nil, 0) > 0)
+            precondition(openDescriptors() < before + 20)
+            // The last ones are left to the next start.
+            while waitpid(-1, nil, 0) > 0 {}
         }
     }
 
