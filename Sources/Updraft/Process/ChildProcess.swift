@@ -4,7 +4,7 @@ internal import CUpdraft
 ///
 /// It is reaped exactly once, in the turn in which the loop learns of the end, whether anybody
 /// waits or not, and also if nobody keeps this object. If the loop is closed first, the program
-/// goes on (see `AbandonedChildren`).
+/// goes on, and is reaped all the same (see `AbandonedChildren`).
 package final class ChildProcess {
     /// How the end is noticed.
     package enum Watching: Sendable {
