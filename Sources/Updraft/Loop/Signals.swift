@@ -14,6 +14,8 @@ public struct Signal: Hashable, Sendable, CustomStringConvertible {
     public static let sighup = Signal(1)
     /// Interrupt from the keyboard (2).
     public static let sigint = Signal(2)
+    /// The end, which no program can refuse (9).
+    public static let sigkill = Signal(9)
     /// Request to end (15).
     public static let sigterm = Signal(15)
     /// For the program's own use (10 on Linux).
@@ -26,6 +28,7 @@ public struct Signal: Hashable, Sendable, CustomStringConvertible {
         switch number {
         case 1: "SIGHUP"
         case 2: "SIGINT"
+        case 9: "SIGKILL"
         case 10: "SIGUSR1"
         case 12: "SIGUSR2"
         case 15: "SIGTERM"
