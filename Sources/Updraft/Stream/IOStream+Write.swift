@@ -166,6 +166,8 @@ extension IOStream {
     }
 }
 
+extension IOStream: OutputSink {}
+
 extension IOStream: Flushable {
     func flushTurn() {
         isInFlushQueue = false
