@@ -21,6 +21,9 @@ extension IOLoop {
     /// shutdown goes on, calling it again can only give it more time. The other loops of
     /// `run(loops:)` begin theirs too.
     ///
+    /// A shutdown is the end of a loop's work: a server that begins to serve later ends at once. To
+    /// end one server of a loop that goes on, use its `drain`.
+    ///
     /// - Parameter limit: The time for all of it. Where there are stop hooks, the last quarter is
     ///   for them alone.
     public func shutDown(within limit: Duration = .seconds(5)) {

@@ -68,29 +68,17 @@ final class Shutdown {
         return false
     }
 
-    private var isDrained: Bool {
-        if case .drained = phase { return true }
-        return false
-    }
-
     // MARK: Who takes part
 
-    /// From now on the member is drained with the others; at once if that has begun.
+    /// From now on the member is drained with the others; at once if that has begun, or is over: a
+    /// request to stop that comes while a program starts is not lost.
     func join(_ member: any Drainable) {
         members.append(member)
-        if isDraining { member.beginDrain() }
+        if !isRunning { member.beginDrain() }
     }
 
     func leave(_ member: any Drainable) {
         members.removeAll { $0 === member }
-    }
-
-    /// For one that serves until a shutdown: an earlier one is over then.
-    func reopen() {
-        guard isDrained else { return }
-        report.signal = nil
-        deadline = nil
-        become(.running)
     }
 
     // MARK: Draining
@@ -99,7 +87,6 @@ final class Shutdown {
     func begin(_ signal: Signal?, within limit: Duration) {
         switch phase {
         case .running: break
-        case .drained where !members.isEmpty: break
         case .draining: return extend(to: limit)
         case .drained, .finishing, .finished: return
         }
@@ -147,7 +134,7 @@ final class Shutdown {
 
     private nonisolated(nonsending) func cutMembers() async {
         logCut()
-        let members = members
+        let members = members.filter { $0.inFlightCount > 0 }
         report.cutConnections += inFlightCount
         // Each gives its tasks a moment to end: all of them the same moment.
         let cuts = members.map { member in loop.async { await member.cut() } }
@@ -226,7 +213,7 @@ final class Shutdown {
     }
 
     private func logCut() {
-        loop.logger.notice("\(place)the time to drain is over; \(connections) are cut:")
+        loop.logger.notice("\(place)the time to drain is over, cutting \(connections):")
         for line in describeInFlight(linesMax: Shutdown.shownInList) {
             loop.logger.notice("\(place)cut: \(line)")
         }

@@ -30,7 +30,6 @@ package final class StopWatch {
     /// From the return on, a signal is not lost: whoever is told then that the server is ready may
     /// send one at once.
     package func begin(_ condition: StopCondition, drain limit: Duration) throws {
-        loop.shutdown.reopen()
         guard !condition.signals.isEmpty else { return }
         let wait = try SignalWait(loop, condition.signals, once: true)
         work = loop.async { [loop] in

@@ -232,6 +232,8 @@ open class TCPServer: Drainable {
     private nonisolated(nonsending) func acceptConnections(
         _ handler: @escaping StreamHandler
     ) async throws {
+        // The loop's shutdown may have begun before.
+        guard phase == .serving else { return }
         try watchListeners()
         while phase == .serving {
             switch acceptBatch(handler) {
