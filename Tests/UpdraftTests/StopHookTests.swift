@@ -160,6 +160,19 @@ import UpdraftTesting
         #expect(synced.isSet)
     }
 
+    @Test func aLoopThatIsClosedWithItsHooksUnrunGoesAway() async throws {
+        try await onFreshThread {
+            weak var gone: IOLoop?
+            do {
+                let loop = try IOLoop()
+                loop.onStop("never") { _ = loop.name }
+                gone = loop
+                loop.close()
+            }
+            #expect(gone == nil)
+        }
+    }
+
     // MARK: Callbacks
 
     @Test func queuedCallbacksAndWhatTheyAddRunBeforeTheLoopEnds_P3() async throws {

@@ -8,6 +8,14 @@ protocol OutputSink: AnyObject {
 
 // The end of a program, as in `docs/shutdown.md`. Contract rows P1-P3, M3.
 extension IOLoop {
+    /// Made when it is first needed.
+    var shutdown: Shutdown {
+        if let madeShutdown { return madeShutdown }
+        let made = Shutdown(self)
+        madeShutdown = made
+        return made
+    }
+
     /// Whether a shutdown has begun: servers take nothing new, and what goes on is to end soon.
     ///
     /// For work that comes in pieces, to stop after the piece at hand.

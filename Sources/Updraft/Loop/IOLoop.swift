@@ -50,7 +50,7 @@ public final class IOLoop {
     @exclusivity(unchecked) var table = DescriptorTable()
     /// Sinks without a descriptor, which nothing else would keep.
     var keptSinks: [ObjectIdentifier: any ReadinessSink] = [:]
-    lazy var shutdown = Shutdown(self)
+    var madeShutdown: Shutdown?
     let contexts = ContextExecutor(endsDropped: true)
     @exclusivity(unchecked) var contextFreeTasks = ContextFreeTasks()
     var guests = GuestWaits()
@@ -273,7 +273,8 @@ public final class IOLoop {
         executor.ready = RingBuffer()
         futureWaits = [:]
         for wait in waits.values { wait.drop() }
-        withExtendedLifetime((timers, ready)) {}
+        let shutdown = madeShutdown.take()
+        withExtendedLifetime((timers, ready, shutdown)) {}
     }
 
     var isInTurns: Bool { state == .running || state == .stopping }
