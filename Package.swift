@@ -31,7 +31,10 @@ let package = Package(
     traits: [
         .trait(
             name: "ServiceLifecycle",
-            description: "UpdraftServiceLifecycle: event loops as services of a ServiceGroup.")
+            description: "UpdraftServiceLifecycle: event loops as services of a ServiceGroup."),
+        .trait(
+            name: "Regex",
+            description: "Reading up to a regular expression, with PCRE2 (libpcre2-dev)."),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
@@ -43,9 +46,14 @@ let package = Package(
         .target(name: "CUpdraft"),
         .target(
             name: "Updraft",
-            dependencies: ["CUpdraft", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "CUpdraft", .product(name: "Logging", package: "swift-log"),
+                .target(name: "CPCRE2", condition: .when(traits: ["Regex"])),
+            ],
             swiftSettings: settings
         ),
+        .systemLibrary(
+            name: "CPCRE2", providers: [.apt(["libpcre2-dev"])]),
         .target(name: "MessagePack", swiftSettings: settings),
         .target(
             name: "UpdraftRPC",
@@ -124,6 +132,16 @@ let package = Package(
         .executableTarget(
             name: "shutdown-probe", dependencies: ["Updraft"], path: "Tests/Shutdown",
             swiftSettings: settings),
+        // What Tests/Programs/test_prefork.py runs.
+        .executableTarget(
+            name: "prefork-probe",
+            dependencies: [
+                "Updraft",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Prefork",
+            swiftSettings: settings
+        ),
         // What stands in for kevent(2) on Linux, so that KqueuePoller runs there in tests.
         .target(
             name: "CKeventStandIn", dependencies: ["CUpdraft"], path: "Tests/CKeventStandIn",
