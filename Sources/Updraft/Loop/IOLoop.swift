@@ -50,6 +50,7 @@ public final class IOLoop {
     @exclusivity(unchecked) var table = DescriptorTable()
     /// Sinks without a descriptor, which nothing else would keep.
     var keptSinks: [ObjectIdentifier: any ReadinessSink] = [:]
+    var madeShutdown: Shutdown?
     let contexts = ContextExecutor(endsDropped: true)
     @exclusivity(unchecked) var contextFreeTasks = ContextFreeTasks()
     var guests = GuestWaits()
@@ -259,11 +260,17 @@ public final class IOLoop {
         for sink in sinks { sink.loopIsClosing() }
         keptSinks = [:]
         do {
-            _ = try runIdleTurn()
+            // A callback that adds itself again and again has no last one.
+            for _ in 0..<IOLoop.closingTurnsMax {
+                _ = try runIdleTurn()
+                if executor.ready.isEmpty { break }
+            }
         } catch {
             logger.error("While closing: \(error)")
         }
     }
+
+    private static let closingTurnsMax = 1_000
 
     /// Frees what will never run, and what it holds, which may be the loop.
     private func dropCallbacks() {
@@ -275,7 +282,8 @@ public final class IOLoop {
         executor.ready = RingBuffer()
         futureWaits = [:]
         for wait in waits.values { wait.drop() }
-        withExtendedLifetime((timers, ready)) {}
+        let shutdown = madeShutdown.take()
+        withExtendedLifetime((timers, ready, shutdown)) {}
     }
 
     var isInTurns: Bool { state == .running || state == .stopping }

@@ -63,6 +63,11 @@ public final class LoopGroup {
     /// What the children are about.
     var subjects: [AnyObject] { node.children.compactMap(\.subject) }
 
+    /// Some of the children and what each waits for, one line each, the oldest first.
+    func describe(linesMax: Int) -> [String] {
+        node.children.reversed().prefix(linesMax).map(loop.describe)
+    }
+
     /// Cancels every child, also those that are yet to be added.
     public func cancelAll() {
         node.cancel()

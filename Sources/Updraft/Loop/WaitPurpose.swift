@@ -15,6 +15,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
     case blockingWork
     case line
     case reply
+    case shutdown
     case child
 
     /// As in "waits for …".
@@ -35,6 +36,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
         case .blockingWork: "blocking work on a pool"
         case .line: "a lock, an event or a queue"
         case .reply: "a reply"
+        case .shutdown: "the shutdown"
         case .child: "a program to end"
         }
     }
