@@ -103,6 +103,11 @@ let package = Package(
             name: "hops-mainactor", dependencies: ["Updraft", "UpdraftRPC"],
             path: "Tests/Hops/mainactor",
             swiftSettings: [.swiftLanguageMode(.v6), .defaultIsolation(MainActor.self)]),
+        // One mistake per run, of those that compile: see scripts/check-misuse.
+        .executableTarget(
+            name: "misuse-probe", dependencies: ["Updraft", "UpdraftRPC", "MessagePack"],
+            path: "Tests/Misuse/probe",
+            swiftSettings: [.swiftLanguageMode(.v6)]),
         // What stands in for kevent(2) on Linux, so that KqueuePoller runs there in tests.
         .target(
             name: "CKeventStandIn", dependencies: ["CUpdraft"], path: "Tests/CKeventStandIn",
