@@ -16,6 +16,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
     case offLoop
     case line
     case reply
+    case child
 
     /// As in "waits for …".
     package var description: String {
@@ -36,6 +37,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
         case .offLoop: "work off the loop"
         case .line: "a lock, an event or a queue"
         case .reply: "a reply"
+        case .child: "a program to end"
         }
     }
 }
