@@ -276,6 +276,8 @@ public final class IOLoop {
         signals = nil
         dropCallbacks()
         defaultPoolState.close()
+        // They know their loop: left there, they and it would keep each other alive.
+        attachments = [:]
         executor.close()
         executor.loop = nil
         poller.close()
