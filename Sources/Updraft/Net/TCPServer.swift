@@ -41,7 +41,7 @@ open class TCPServer {
     public let options: Options
 
     /// Where a handler's errors go, at `debug`, and trouble with accepting, at `warning`.
-    public var logger = Logger(label: "updraft.general")
+    public var logger = Logger(label: LoggerLabel.general)
 
     private let host: String
     private let requestedPort: Int
