@@ -132,6 +132,11 @@ let package = Package(
         .executableTarget(
             name: "shutdown-probe", dependencies: ["Updraft"], path: "Tests/Shutdown",
             swiftSettings: settings),
+        // One mistake per run, of those that compile: see scripts/check-misuse.
+        .executableTarget(
+            name: "misuse-probe", dependencies: ["Updraft", "UpdraftRPC", "MessagePack"],
+            path: "Tests/Misuse/probe",
+            swiftSettings: [.swiftLanguageMode(.v6)]),
         // What Tests/Programs/test_prefork.py runs.
         .executableTarget(
             name: "prefork-probe",

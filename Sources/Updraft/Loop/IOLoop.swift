@@ -34,10 +34,7 @@ public final class IOLoop {
     /// The logger of what no user code can see: `updraft.application` (contract row I2).
     public var logger: Logger
 
-    /// Where `runInExecutor` runs blocking work; made when it is first needed, with 4 threads.
-    /// Give several loops one pool by setting it.
-    public var blockingPool: BlockingPool?
-    var ownsBlockingPool = false
+    var defaultPoolState = DefaultPool.unmade
 
     /// The loops that this one was started with; nil for a loop of its own.
     var crew: LoopCrew?
@@ -294,7 +291,9 @@ public final class IOLoop {
         StallMonitor.shared.remove(ObjectIdentifier(executor))
         signals = nil
         dropCallbacks()
-        if ownsBlockingPool { blockingPool?.close() }
+        defaultPoolState.close()
+        // They know their loop: left there, they and it would keep each other alive.
+        attachments = [:]
         executor.close()
         executor.loop = nil
         poller.close()

@@ -32,6 +32,7 @@ public final class LoopGroup {
         name: String? = nil,
         _ body: nonisolated(nonsending) @escaping () async throws -> Void
     ) {
+        loop.checkThread("LoopGroup.spawn")
         count += 1
         loop.start(named: name, below: node) { [self] in
             do {
@@ -70,6 +71,7 @@ public final class LoopGroup {
 
     /// Cancels every child, also those that are yet to be added.
     public func cancelAll() {
+        loop.checkThread("LoopGroup.cancelAll")
         node.cancel()
     }
 

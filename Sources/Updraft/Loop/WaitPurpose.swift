@@ -13,6 +13,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
     case signal
     case tasks
     case blockingWork
+    case offLoop
     case line
     case reply
     case shutdown
@@ -34,6 +35,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
         case .signal: "a signal"
         case .tasks: "other tasks to end"
         case .blockingWork: "blocking work on a pool"
+        case .offLoop: "work off the loop"
         case .line: "a lock, an event or a queue"
         case .reply: "a reply"
         case .shutdown: "the shutdown"
