@@ -4,6 +4,10 @@ import Updraft
 import UpdraftRPC
 import UpdraftTesting
 
+#if THREAD_SANITIZER
+    typealias Mutex = SanitizedMutex
+#endif
+
 /// A server that runs and a client of it, in one loop.
 struct Pair {
     let server: RPCServer
