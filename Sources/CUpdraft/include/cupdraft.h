@@ -126,12 +126,15 @@ int cu_address_kind(const struct cu_address *address);
 uint16_t cu_address_port(const struct cu_address *address);
 // The numeric host (or the path of a Unix socket) into buffer; its length, or a negated errno.
 int cu_address_host(const struct cu_address *address, char *buffer, size_t size);
-// Resolves a name with getaddrinfo; blocks. The number of addresses, or a negative EAI_ code.
-int cu_resolve(const char *host, uint16_t port, struct cu_address *out, int capacity);
+// Resolves a name with getaddrinfo; blocks. `kind`: CU_ADDRESS_IPV4 or _IPV6 alone, or
+// CU_ADDRESS_OTHER for both. The number of addresses, or a negative EAI_ code.
+int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out, int capacity);
 const char *cu_resolve_error(int code);
 
 int cu_socket_stream(const struct cu_address *address);
 int cu_bind_and_listen(int fd, const struct cu_address *address, int backlog, bool reuse_port);
+// Binds the own end of a socket that is about to connect.
+int cu_bind_source(int fd, const struct cu_address *address);
 int cu_connect(int fd, const struct cu_address *address);
 int cu_accept(int fd, struct cu_address *peer);
 int cu_local_address(int fd, struct cu_address *out);

@@ -8,6 +8,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
     case closing
     case descriptor
     case connections
+    case connecting
     case signal
     case tasks
     case blockingWork
@@ -25,6 +26,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
         case .closing: "a stream to be closed"
         case .descriptor: "a descriptor to be ready"
         case .connections: "connections"
+        case .connecting: "a connection to be made"
         case .signal: "a signal"
         case .tasks: "other tasks to end"
         case .blockingWork: "blocking work on a pool"

@@ -18,6 +18,13 @@ extension IOStream {
         try await write(Array(text.utf8))
     }
 
+    /// Writes several pieces in their order, without joining them: large ones leave uncopied, and
+    /// all of them in one system call where they fit. See `write(_:)` for the rest.
+    public nonisolated(nonsending) func write(pieces: [[UInt8]]) async throws {
+        for piece in pieces { try accept(piece) }
+        if writeQueue.count > options.highWaterMark { try await waitForRoom() }
+    }
+
     /// Writes without waiting, from callbacks and handlers.
     ///
     /// - Throws: `StreamError` with `.bufferFull` if more than `options.writeBufferMax` bytes would

@@ -14,6 +14,8 @@ public struct StreamError: Error, Sendable, CustomStringConvertible {
         case bufferFull
         /// The port or path is taken, or can't be bound.
         case cannotListen
+        /// A host name has no address, or none could be found out.
+        case cannotResolve
         /// No connection could be made.
         case cannotConnect
     }
