@@ -65,7 +65,7 @@ public final class IOLoop {
     package internal(set) var openStreams = 0
     /// Tasks that the loop has started so far, for tests of what needs none.
     package internal(set) var tasksStarted: UInt64 = 0
-    /// What layers above keep once per loop, by its type.
+    /// What layers above keep once per loop, by its type; let go when the loop is closed.
     package var attachments: [ObjectIdentifier: AnyObject] = [:]
     @exclusivity(unchecked) package internal(set) var turnNumber: UInt64 = 0
     var dueScratch: ContiguousArray<Timeout> = []
@@ -264,11 +264,13 @@ public final class IOLoop {
         let timers = timers
         let ready = executor.ready
         let waits = futureWaits
+        let attachments = attachments
         self.timers = TimerHeap()
         executor.ready = RingBuffer()
         futureWaits = [:]
+        self.attachments = [:]
         for wait in waits.values { wait.drop() }
-        withExtendedLifetime((timers, ready)) {}
+        withExtendedLifetime((timers, ready, attachments)) {}
     }
 
     var isInTurns: Bool { state == .running || state == .stopping }

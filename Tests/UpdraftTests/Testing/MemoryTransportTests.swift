@@ -3,7 +3,7 @@ import Testing
 import Updraft
 import UpdraftTesting
 
-/// Connections in memory, which behave as sockets do, and the trouble that `ScriptedTransport` makes.
+/// Connections in memory, which behave as sockets do, and the trouble of `ScriptedTransport`.
 @Suite(.timeLimit(.minutes(1))) struct MemoryTransportTests {
     /// The bytes that a write takes, or its negated `errno`.
     private func write(_ text: String, to transport: any Transport) -> Int {
