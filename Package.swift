@@ -23,6 +23,11 @@ let package = Package(
         .executable(name: "echo-server", targets: ["echo-server"]),
         .executable(name: "updraft", targets: ["updraft-cli"]),
     ],
+    traits: [
+        .trait(
+            name: "Regex",
+            description: "Reading up to a regular expression, with PCRE2 (libpcre2-dev).")
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -31,9 +36,14 @@ let package = Package(
         .target(name: "CUpdraft"),
         .target(
             name: "Updraft",
-            dependencies: ["CUpdraft", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "CUpdraft", .product(name: "Logging", package: "swift-log"),
+                .target(name: "CPCRE2", condition: .when(traits: ["Regex"])),
+            ],
             swiftSettings: settings
         ),
+        .systemLibrary(
+            name: "CPCRE2", providers: [.apt(["libpcre2-dev"])]),
         .target(name: "MessagePack", swiftSettings: settings),
         .target(
             name: "UpdraftRPC",

@@ -159,6 +159,23 @@ int cu_pipe(int fds[2]);
 int cu_open_null(void);
 int cu_socket_pair(int fds[2]);
 
+// --- datagrams -----------------------------------------------------------------------------
+enum { CU_DATAGRAMS_MAX = 32 };
+struct cu_datagram {
+    struct cu_address sender;
+    size_t length;
+    bool is_truncated;
+};
+// A bound, non-blocking UDP socket, or a negated errno.
+int cu_socket_datagram(const struct cu_address *address, bool reuse_port);
+int cu_set_broadcast(int fd, bool on);
+int cu_set_receive_buffer(int fd, int bytes);
+// At most `count` datagrams, each into its slot of `buffer`. How many came, or a negated errno.
+int cu_receive_datagrams(int fd, void *buffer, size_t slot_size, struct cu_datagram *out,
+                         int count);
+// To the peer that the socket is connected to if `to` is NULL.
+ssize_t cu_send_datagram(int fd, const void *buffer, size_t size, const struct cu_address *to);
+
 // --- signals -------------------------------------------------------------------------------
 // A handler that only writes the signal's number, as one byte, to every watching descriptor.
 int cu_signal_watch(int signal, int fd);

@@ -4,6 +4,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
     case time
     case turn
     case bytes
+    case datagram
     case sending
     case closing
     case descriptor
@@ -22,6 +23,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
         case .time: "a time"
         case .turn: "its next turn"
         case .bytes: "bytes"
+        case .datagram: "a datagram"
         case .sending: "its bytes to be sent"
         case .closing: "a stream to be closed"
         case .descriptor: "a descriptor to be ready"

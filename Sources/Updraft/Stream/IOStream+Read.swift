@@ -51,7 +51,7 @@ extension IOStream {
             let found = readBuffer.withBytes { scanner.find(in: $0) }
             if let length = found, length <= maxBytes { return readBuffer.take(length) }
             if found != nil || readBuffer.count >= maxBytes {
-                throw giveUp(maxBytes)
+                throw giveUp("The delimiter did not come within \(maxBytes) bytes.")
             }
             if try fillBuffer() { continue }
             if try mustWait(for: "the delimiter came") { try await readWaiter.wait(for: .bytes) }
@@ -220,9 +220,8 @@ extension IOStream {
         return true
     }
 
-    func giveUp(_ maxBytes: Int) -> StreamError {
-        let error = StreamError(
-            .unsatisfiableRead, "The delimiter did not come within \(maxBytes) bytes.")
+    func giveUp(_ reason: String) -> StreamError {
+        let error = StreamError(.unsatisfiableRead, reason)
         if options.staysOpenPastLimit { return error }
         // What was written before is still sent, and what the peer goes on to send must not bring
         // it a reset in place of that.
