@@ -11,7 +11,8 @@ public import Updraft
 /// ```
 ///
 /// It is a real descriptor, of `/dev/null`, so that its number is nobody else's; only its readiness
-/// is made up. The loop has to run in virtual time (`withVirtualLoop`). Contract row A16.
+/// is made up. The loop has to run in virtual time (`withVirtualLoop`), and keeps it until it is
+/// closed or the loop is. Contract row A16.
 public final class ScriptedDescriptor {
     /// The descriptor's number, for the loop.
     public let number: Int32
@@ -30,9 +31,14 @@ public final class ScriptedDescriptor {
         guard number >= 0 else { throw SystemError(errno: errno, operation: "open /dev/null") }
         self.poller = poller
         poller.scripts.open(number)
+        poller.scripted[number] = self
     }
 
-    deinit {
+    /// Closes the descriptor: as with others, remove its handler before. It is ready for nothing
+    /// any more. Does nothing if it was closed before.
+    public func close() {
+        guard poller.scripted[number] === self else { return }
+        poller.scripted[number] = nil
         poller.scripts.close(number)
         _ = Glibc.close(number)
     }

@@ -26,6 +26,8 @@ public final class VirtualPoller: Poller {
     private let base: any Poller
     private var failures: [SystemError] = []
     var scripts = DescriptorScripts()
+    /// Kept, because a test may use no more of one than its number.
+    var scripted: [Int32: ScriptedDescriptor] = [:]
 
     /// - Parameters:
     ///   - clock: The loop's clock.
@@ -95,8 +97,9 @@ public final class VirtualPoller: Poller {
         return fill(events)
     }
 
-    /// Closes the base.
+    /// Closes the base, and the scripted descriptors.
     public func close() {
+        for descriptor in scripted.values { descriptor.close() }
         base.close()
     }
 

@@ -1,7 +1,8 @@
 import Glibc
 import Testing
 import Updraft
-import UpdraftTesting
+
+@testable import UpdraftTesting
 
 /// The scripted poller of the testing library: contract row A16.
 @Suite(.timeLimit(.minutes(1))) struct ScriptedDescriptorTests {
@@ -113,6 +114,7 @@ import UpdraftTesting
     @Test func realDescriptorsAreServedBesideScriptedOnes() async throws {
         try await withVirtualLoop { loop in
             let pipe = SystemPipe()
+            defer { withExtendedLifetime(pipe) {} }
             let lines = try (0..<20).map { _ in try ScriptedDescriptor(on: loop) }
             var served: Set<Int32> = []
             for descriptor in lines.map(\.number) + [pipe.readEnd] {
@@ -156,6 +158,30 @@ import UpdraftTesting
             }
         }
         #expect((error as? SystemError)?.errno == EBADF)
+    }
+
+    @Test func theLoopKeepsItUntilEitherIsClosed() async throws {
+        try await onFreshThread {
+            weak var kept: ScriptedDescriptor?
+            weak var closed: ScriptedDescriptor?
+            let clock = ManualClock()
+            let loop = try IOLoop(poller: VirtualPoller(clock: clock), clock: clock)
+            try loop.runSync {
+                let number = try ScriptedDescriptor(on: loop).number
+                kept = loop.virtualPoller?.scripted[number]
+                kept?.become(.read, after: .seconds(1))
+                try await loop.readable(number)
+                let other = try ScriptedDescriptor(on: loop)
+                closed = other
+                other.close()
+                other.close()
+                other.readiness = .read
+                #expect(fcntl(other.number, F_GETFD) == -1 && other.readiness == [])
+            }
+            #expect(closed == nil && kept != nil)
+            loop.close()
+            #expect(kept == nil)
+        }
     }
 
     @Test func aLoopInRealTimeHasNoVirtualPoller() async throws {
