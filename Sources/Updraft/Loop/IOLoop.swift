@@ -63,7 +63,7 @@ public final class IOLoop {
     package internal(set) var openStreams = 0
     /// Tasks that the loop has started so far, for tests of what needs none.
     package internal(set) var tasksStarted: UInt64 = 0
-    /// What layers above keep once per loop, by its type.
+    /// What layers above keep once per loop, by its type; let go when the loop is closed.
     package var attachments: [ObjectIdentifier: AnyObject] = [:]
     @exclusivity(unchecked) package internal(set) var turnNumber: UInt64 = 0
     var dueScratch: ContiguousArray<Timeout> = []
@@ -275,12 +275,15 @@ public final class IOLoop {
         let timers = timers
         let ready = executor.ready
         let waits = futureWaits
+        // They know their loop: left there, they and it would keep each other alive.
+        let attachments = attachments
         self.timers = TimerHeap()
         executor.ready = RingBuffer()
         futureWaits = [:]
+        self.attachments = [:]
         for wait in waits.values { wait.drop() }
         let shutdown = madeShutdown.take()
-        withExtendedLifetime((timers, ready, shutdown)) {}
+        withExtendedLifetime((timers, ready, attachments, shutdown)) {}
     }
 
     var isInTurns: Bool { state == .running || state == .stopping }
@@ -292,8 +295,6 @@ public final class IOLoop {
         signals = nil
         dropCallbacks()
         defaultPoolState.close()
-        // They know their loop: left there, they and it would keep each other alive.
-        attachments = [:]
         executor.close()
         executor.loop = nil
         poller.close()
