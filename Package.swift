@@ -113,6 +113,16 @@ let package = Package(
             name: "hops-mainactor", dependencies: ["Updraft", "UpdraftRPC"],
             path: "Tests/Hops/mainactor",
             swiftSettings: [.swiftLanguageMode(.v6), .defaultIsolation(MainActor.self)]),
+        // What Tests/Programs/test_prefork.py runs.
+        .executableTarget(
+            name: "prefork-probe",
+            dependencies: [
+                "Updraft",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Prefork",
+            swiftSettings: settings
+        ),
         // What stands in for kevent(2) on Linux, so that KqueuePoller runs there in tests.
         .target(
             name: "CKeventStandIn", dependencies: ["CUpdraft"], path: "Tests/CKeventStandIn",

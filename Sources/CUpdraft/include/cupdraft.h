@@ -9,6 +9,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "cu_prefork.h"
+#include "cu_spawn.h"
 #include "cu_stall.h"
 
 // The calling thread's current loop (the address of its executor), or NULL.
@@ -158,6 +160,15 @@ int cu_set_nonblocking(int fd);
 int cu_pipe(int fds[2]);
 int cu_open_null(void);
 int cu_socket_pair(int fds[2]);
+
+// --- files ---------------------------------------------------------------------------------
+int cu_open_file(const char *path);
+// Bytes of a plain file; -EINVAL for anything else.
+int64_t cu_file_size(int fd);
+int cu_duplicate(int fd);
+ssize_t cu_pread(int fd, void *buffer, size_t size, int64_t offset);
+// From a file to a socket within the kernel. -ENOSYS where there is no such call.
+ssize_t cu_send_file(int fd, int file, int64_t offset, size_t size);
 
 // --- datagrams -----------------------------------------------------------------------------
 enum { CU_DATAGRAMS_MAX = 32 };

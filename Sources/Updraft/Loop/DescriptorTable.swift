@@ -9,8 +9,8 @@ protocol ReadinessSink: AnyObject {
     /// waker, has an owner that closes it: to close it twice would hit the number's next user.
     func closeWatched(_ descriptor: Int32)
 
-    /// Bytes that were received and not read, or written and not sent.
-    var bufferedBytes: Int { get }
+    /// Bytes in memory that were received and not read, or written and not sent.
+    var heldBytes: Int { get }
 
     /// What it is and what it waits for, for `IOLoop.dump`.
     var report: SinkReport { get }
@@ -19,7 +19,7 @@ protocol ReadinessSink: AnyObject {
 extension ReadinessSink {
     func loopIsClosing() {}
     func closeWatched(_ descriptor: Int32) {}
-    var bufferedBytes: Int { 0 }
+    var heldBytes: Int { 0 }
 }
 
 /// One line of `IOLoop.dump`.
@@ -113,5 +113,5 @@ struct DescriptorTable {
     }
 
     /// Bytes that the sinks hold.
-    var bufferedBytes: Int { slots.reduce(0) { $0 + ($1.sink?.bufferedBytes ?? 0) } }
+    var heldBytes: Int { slots.reduce(0) { $0 + ($1.sink?.heldBytes ?? 0) } }
 }

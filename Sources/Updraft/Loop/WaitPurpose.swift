@@ -15,6 +15,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
     case blockingWork
     case line
     case reply
+    case child
 
     /// As in "waits for …".
     package var description: String {
@@ -34,6 +35,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
         case .blockingWork: "blocking work on a pool"
         case .line: "a lock, an event or a queue"
         case .reply: "a reply"
+        case .child: "a program to end"
         }
     }
 }

@@ -1,5 +1,5 @@
 extension IOStream {
-    var bufferedBytes: Int { readBuffer.count + unsentBytes }
+    var heldBytes: Int { readBuffer.count + writeQueue.count - writeQueue.fileCount }
 
     var report: SinkReport {
         var text = "stream"
