@@ -1,3 +1,4 @@
+import CUpdraft
 import Glibc
 import Testing
 import Updraft
