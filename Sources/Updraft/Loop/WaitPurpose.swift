@@ -13,6 +13,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
     case blockingWork
     case line
     case reply
+    case handshake
 
     /// As in "waits for …".
     package var description: String {
@@ -30,6 +31,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
         case .blockingWork: "blocking work on a pool"
         case .line: "a lock, an event or a queue"
         case .reply: "a reply"
+        case .handshake: "a TLS handshake"
         }
     }
 }
