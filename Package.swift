@@ -18,6 +18,7 @@ let package = Package(
         .library(name: "Updraft", targets: ["Updraft"]),
         .library(name: "MessagePack", targets: ["MessagePack"]),
         .library(name: "UpdraftRPC", targets: ["UpdraftRPC"]),
+        .library(name: "UpdraftTLS", targets: ["UpdraftTLS"]),
         .library(name: "UpdraftTesting", targets: ["UpdraftTesting"]),
         .executable(name: "leaderboard", targets: ["leaderboard"]),
         .executable(name: "echo-server", targets: ["echo-server"]),
@@ -39,6 +40,17 @@ let package = Package(
             name: "UpdraftRPC",
             dependencies: [
                 "Updraft", "MessagePack", .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        // OpenSSL 3 (libssl-dev): only what is built on UpdraftTLS needs it.
+        .target(
+            name: "CUpdraftTLS",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .target(
+            name: "UpdraftTLS",
+            dependencies: [
+                "CUpdraftTLS", "Updraft", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
         ),
@@ -65,7 +77,7 @@ let package = Package(
         .executableTarget(
             name: "echo-server",
             dependencies: [
-                "Updraft",
+                "Updraft", "UpdraftTLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Examples/echo-server",
@@ -86,7 +98,7 @@ let package = Package(
         // Every Swift block of the README and of docs/ stands in here, so that it compiles.
         .executableTarget(
             name: "Snippets",
-            dependencies: ["Updraft", "UpdraftRPC", "MessagePack", "UpdraftTesting"],
+            dependencies: ["Updraft", "UpdraftRPC", "UpdraftTLS", "MessagePack", "UpdraftTesting"],
             path: "Examples/Snippets", swiftSettings: settings),
         // One program as three kinds of user module: see scripts/check-hops.
         .executableTarget(
@@ -116,6 +128,20 @@ let package = Package(
         .testTarget(
             name: "UpdraftRPCTests",
             dependencies: ["Updraft", "UpdraftRPC", "MessagePack", "UpdraftTesting"],
+            swiftSettings: settings),
+        // Makes certificates for tests, new ones in each run.
+        .target(
+            name: "CTestCertificates", path: "Tests/CTestCertificates",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .executableTarget(
+            name: "tls-client", dependencies: ["Updraft", "UpdraftTLS"],
+            path: "Tests/TLSClient", swiftSettings: settings),
+        .testTarget(
+            name: "UpdraftTLSTests",
+            dependencies: [
+                "UpdraftTLS", "UpdraftRPC", "Updraft", "UpdraftTesting", "CTestCertificates",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "LeaderboardTests",

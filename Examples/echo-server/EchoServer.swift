@@ -1,5 +1,6 @@
 public import ArgumentParser
 public import Updraft
+internal import UpdraftTLS
 
 extension PollerChoice: ExpressibleByArgument {}
 
@@ -40,7 +41,19 @@ struct EchoServer: ParsableCommand {
             valueName: "seconds"))
     var logBlocking: Double?
 
+    @Option(
+        help: ArgumentHelp(
+            "Speak TLS: the certificate and its chain (PEM). SIGHUP reads both files again.",
+            valueName: "file"))
+    var tlsCert: String?
+
+    @Option(help: ArgumentHelp("The private key of --tls-cert (PEM).", valueName: "file"))
+    var tlsKey: String?
+
     func validate() throws {
+        guard (tlsCert == nil) == (tlsKey == nil) else {
+            throw ValidationError("--tls-cert and --tls-key need each other.")
+        }
         guard (0...65_535).contains(port) else {
             throw ValidationError("The port must be between 0 and 65535, not \(port).")
         }
@@ -63,9 +76,11 @@ struct EchoServer: ParsableCommand {
         let (host, port, line) = (host, port, line)
         let threshold = logBlocking.map { Duration.seconds($0) }
         do {
+            let tls = try makeTLSContext()
             try IOLoop.run(loops: loops, poller: poller) { loop in
                 loop.setBlockingLogThreshold(threshold)
                 let server = TCPServer(host: host, port: port)
+                if let tls { try serveTLS(tls, server) }
                 let announce = {
                     // One line, whatever the number of loops: they share the port.
                     guard loop.name == "loop-0", let address = server.localAddress else { return }
@@ -78,6 +93,28 @@ struct EchoServer: ParsableCommand {
         } catch let error as StreamError {
             StandardOutput.complain("echo-server: \(error)")
             throw ExitCode(1)
+        } catch let error as TLSError {
+            StandardOutput.complain("echo-server: \(error)")
+            throw ExitCode(1)
+        }
+    }
+
+    private func makeTLSContext() throws -> TLSServerContext? {
+        guard let tlsCert, let tlsKey else { return nil }
+        return try TLSServerContext(certificate: .file(tlsCert), privateKey: .file(tlsKey))
+    }
+}
+
+private func serveTLS(_ context: TLSServerContext, _ server: TCPServer) throws {
+    server.useTLS(context)
+    // One loop is enough: all of them share the context.
+    guard server.loop.name == "loop-0" else { return }
+    try server.loop.addSignalHandler(.sighup) {
+        do {
+            try context.reload()
+            StandardOutput.complain("echo-server: the certificate was read again")
+        } catch {
+            StandardOutput.complain("echo-server: the old certificate stays: \(error)")
         }
     }
 }
