@@ -267,8 +267,11 @@ def python_server(identity):
 
 
 def call(tmp_path, port, certificate, host="localhost", text="hello"):
-    done = program.run([program.binary("tls-client"), host, port, certificate, text], tmp_path)
-    return done.stdout
+    return call_and_log(tmp_path, port, certificate, host, text).stdout
+
+
+def call_and_log(tmp_path, port, certificate, host="localhost", text="hello"):
+    return program.run([program.binary("tls-client"), host, port, certificate, text], tmp_path)
 
 
 def test_a_python_server_is_called(python_server, identity, tmp_path):
@@ -291,9 +294,10 @@ def test_a_server_that_nobody_vouches_for_is_refused(python_server, tmp_path):
 def test_a_server_with_another_name_is_refused(identity, tmp_path):
     other = make_certificate(tmp_path, "elsewhere", "DNS:elsewhere.example")
     server = PythonServer(other)
-    output = call(tmp_path, server.port, other[0])
+    done = call_and_log(tmp_path, server.port, other[0])
     server.listener.close()
-    assert "error:" in output and "another host" in output
+    assert "error:" in done.stdout and "another host" in done.stdout
+    assert "a TLS handshake failed" in done.stderr, "contract 3.2-46: it is logged"
 
 
 @pytest.mark.parametrize("option", ["-tls1_2", "-tls1_3"])

@@ -1,3 +1,4 @@
+import Glibc
 import Updraft
 import UpdraftTesting
 
@@ -69,4 +70,13 @@ nonisolated(nonsending) func connectedPair(
         }
         try await loop.nextTurn()
     }
+}
+
+/// Open descriptors of this process.
+func openDescriptors() -> Int {
+    guard let directory = opendir("/proc/self/fd") else { return -1 }
+    defer { closedir(directory) }
+    var count = 0
+    while readdir(directory) != nil { count += 1 }
+    return count
 }
