@@ -127,8 +127,7 @@ extension IOStream {
     }
 
     private func refuseEarlyInput() throws {
-        let count = try collectEarlyInput()
-        if count > 0 { throw refuse(count) }
+        try collectEarlyInput()
         try checkIdle()
     }
 

@@ -27,15 +27,14 @@ extension IOStream {
         return readBuffer.isEmpty ? nil : .unreadBytes(readBuffer.count)
     }
 
-    /// Takes what the transport holds already, although no event has told of it yet.
+    /// Takes what the transport holds already, although no event has told of it yet: it is an
+    /// `upgradeObstacle` then.
     ///
-    /// - Returns: Bytes that are buffered then.
     /// - Throws: `StreamError` if the transport fails; the stream is closed then.
-    package func collectEarlyInput() throws -> Int {
+    package func collectEarlyInput() throws {
         readiness.insert(.read)
         let count = try receive()
         readBuffer.append(UnsafeRawBufferPointer(rebasing: loop.buffers.scratch[..<count]))
-        return readBuffer.count
     }
 
     /// Puts another transport in the place of the present one, which it takes over. The stream
