@@ -90,6 +90,26 @@ import UpdraftTesting
     }
 
     @Test(
+        "an end behind bytes, in one piece with them, needs no other event",
+        arguments: Link.allCases)
+    func anEndBehindBytesIsSeen(_ link: Link) async throws {
+        try await withLoop { loop in
+            let (client, server) = try await link.securePair(on: loop)
+            let transport = try #require(client.transport as? TLSTransport)
+            _ = "last".bytes.withUnsafeBytes { transport.engine.write($0) }
+            transport.engine.end()
+            while transport.engine.hasOutput {
+                try transport.sendOutput()
+                try await loop.nextTurn()
+            }
+            // The connection beneath stays open.
+            #expect(try await server.readToEnd().text == "last")
+            client.abort()
+            server.abort()
+        }
+    }
+
+    @Test(
         "a bare end of the connection is a truncation, told apart", arguments: [Link.tcp, .memory])
     func aBareEndIsATruncation(_ link: Link) async throws {
         try await withLoop { loop in
