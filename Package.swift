@@ -24,6 +24,11 @@ let package = Package(
         .executable(name: "echo-server", targets: ["echo-server"]),
         .executable(name: "updraft", targets: ["updraft-cli"]),
     ],
+    traits: [
+        .trait(
+            name: "Regex",
+            description: "Reading up to a regular expression, with PCRE2 (libpcre2-dev).")
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -32,9 +37,14 @@ let package = Package(
         .target(name: "CUpdraft"),
         .target(
             name: "Updraft",
-            dependencies: ["CUpdraft", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "CUpdraft", .product(name: "Logging", package: "swift-log"),
+                .target(name: "CPCRE2", condition: .when(traits: ["Regex"])),
+            ],
             swiftSettings: settings
         ),
+        .systemLibrary(
+            name: "CPCRE2", providers: [.apt(["libpcre2-dev"])]),
         .target(name: "MessagePack", swiftSettings: settings),
         .target(
             name: "UpdraftRPC",
@@ -115,6 +125,16 @@ let package = Package(
             name: "hops-mainactor", dependencies: ["Updraft", "UpdraftRPC"],
             path: "Tests/Hops/mainactor",
             swiftSettings: [.swiftLanguageMode(.v6), .defaultIsolation(MainActor.self)]),
+        // What Tests/Programs/test_prefork.py runs.
+        .executableTarget(
+            name: "prefork-probe",
+            dependencies: [
+                "Updraft",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Prefork",
+            swiftSettings: settings
+        ),
         // What stands in for kevent(2) on Linux, so that KqueuePoller runs there in tests.
         .target(
             name: "CKeventStandIn", dependencies: ["CUpdraft"], path: "Tests/CKeventStandIn",

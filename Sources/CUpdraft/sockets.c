@@ -71,8 +71,10 @@ int cu_address_host(const struct cu_address *address, char *buffer, size_t size)
     return snprintf(buffer, size, "%.*s", (int)most, un->sun_path);
 }
 
-int cu_resolve(const char *host, uint16_t port, struct cu_address *out, int capacity) {
+int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out, int capacity) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+    if (kind == CU_ADDRESS_IPV4) hints.ai_family = AF_INET;
+    if (kind == CU_ADDRESS_IPV6) hints.ai_family = AF_INET6;
     char service[8];
     snprintf(service, sizeof service, "%u", port);
     int code = getaddrinfo(host, service, &hints, &list);
@@ -108,6 +110,17 @@ int cu_bind_and_listen(int fd, const struct cu_address *address, int backlog, bo
         return -errno;
     if (bind(fd, (const struct sockaddr *)&address->storage, address->length) < 0) return -errno;
     return listen(fd, backlog) < 0 ? -errno : 0;
+}
+
+int cu_bind_source(int fd, const struct cu_address *address) {
+    int one = 1;
+#ifdef IP_BIND_ADDRESS_NO_PORT
+    // The port is picked at connect(2), so that one is used again for other peers.
+    if (address->storage.ss_family != AF_UNIX && cu_address_port(address) == 0)
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+#endif
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0) return -errno;
+    return bind(fd, (const struct sockaddr *)&address->storage, address->length) < 0 ? -errno : 0;
 }
 
 int cu_connect(int fd, const struct cu_address *address) {

@@ -28,15 +28,15 @@ extension TCPServer {
 extension TCPClient {
     /// Connects to a host with TLS; the certificate must be the host's. Otherwise as `connect`.
     ///
-    /// - Parameter timeout: For connecting and for the handshake together.
+    /// - Parameter timeout: For the name, the connection and the handshake together.
     /// - Throws: As `connect`; `StreamError` if the handshake fails, whose `tls` says why.
     public static nonisolated(nonsending) func connect(
         host: String, port: Int, tls context: TLSClientContext, timeout: Duration = .seconds(20),
-        options: StreamOptions = StreamOptions()
+        options: Options = Options(), resolver: (any Resolver)? = nil
     ) async throws -> IOStream {
         try await withTimeout(timeout) {
             let stream = try await connect(
-                host: host, port: port, timeout: timeout, options: options)
+                host: host, port: port, timeout: timeout, options: options, resolver: resolver)
             do {
                 try await stream.startTLS(client: context, host: host)
             } catch {

@@ -232,36 +232,46 @@ final class TLSTransport: LayeredTransport {
     // MARK: Writing
 
     func write(_ bytes: UnsafeRawBufferPointer) throws -> Int {
-        guard var accepted = try settled() else { return 0 }
-        _ = try encrypt(UnsafeRawBufferPointer(rebasing: bytes[accepted...]), &accepted)
-        return accepted + (try settled() ?? 0)
+        guard try isSettled() else { return 0 }
+        var accepted = claim(atMost: bytes.count)
+        if encryptedAhead > 0 { return accepted }
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[accepted...])
+        if try encrypt(rest, &accepted), try isSettled() { accepted += claim() }
+        return accepted
     }
 
     func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
-        guard var accepted = try settled() else { return 0 }
+        guard try isSettled() else { return 0 }
+        var accepted = claim(atMost: pieces.reduce(0) { $0 + $1.count })
+        if encryptedAhead > 0 { return accepted }
         var ahead = accepted
         for piece in pieces {
             let skipped = min(ahead, piece.count)
             ahead -= skipped
             let rest = UnsafeRawBufferPointer(rebasing: piece[skipped...])
-            if try !encrypt(rest, &accepted) { return accepted }
+            guard try encrypt(rest, &accepted) else { return accepted }
         }
-        return accepted + (try settled() ?? 0)
+        if try isSettled() { accepted += claim() }
+        return accepted
     }
 
-    /// Sends what is encrypted.
-    ///
-    /// - Returns: Plain bytes that have left now; nil if some of it still waits.
-    private func settled() throws -> Int? {
+    /// Sends what is encrypted. Whether all of it has left.
+    private func isSettled() throws -> Bool {
         switch phase {
         case .open: break
         case .failed(let error): throw error
-        case .handshaking, .lingering, .closed: return nil
+        case .handshaking, .lingering, .closed: return false
         }
         try sendOutput()
-        if engine.hasOutput { return nil }
-        defer { encryptedAhead = 0 }
-        return encryptedAhead
+        return !engine.hasOutput
+    }
+
+    /// Plain bytes whose ciphertext has left, to be told to the stream. Not more than it offers: a
+    /// file that is being sent may have become shorter.
+    private func claim(atMost limit: Int = .max) -> Int {
+        let count = min(encryptedAhead, limit)
+        encryptedAhead -= count
+        return count
     }
 
     /// - Returns: False if what is encrypted has to wait.
@@ -278,8 +288,8 @@ final class TLSTransport: LayeredTransport {
             }
             let isFull = engine.outputCount >= TLSTransport.sendChunk
             if case .done = step, !isFull { continue }
-            guard let left = try settled() else { return false }
-            accepted += left
+            guard try isSettled() else { return false }
+            accepted += claim()
         }
         return true
     }

@@ -249,6 +249,52 @@ import UpdraftTesting
         }
     }
 
+    @Test(arguments: Link.allCases)
+    func filesAreSentEncrypted(_ link: Link) async throws {
+        let folder = TestFolder()
+        let text = String(repeating: "0123456789", count: link == .trickle ? 5_000 : 100_000)
+        let file = folder.write(text, to: "file")
+        try await withLoop { loop in
+            let (client, server) = try await link.securePair(on: loop)
+            let sending = loop.async {
+                try await client.write("head ")
+                try await client.sendFile(file)
+                try await client.write(" foot")
+                client.close()
+            }
+            #expect(try await server.readToEnd().text == "head " + text + " foot")
+            try await sending.value
+            server.close()
+        }
+        withExtendedLifetime(folder) {}
+    }
+
+    @Test("an offer that has become smaller, as a file may, is not over-counted")
+    func smallerOffersAreNotOverCounted() async throws {
+        try await withLoop { loop in
+            let (left, right) = MemoryTransport.pair(on: loop)
+            let slow = ScriptedTransport(over: left, on: loop)
+            let near = try IOStream(slow, loop: loop)
+            let far = try IOStream(right, loop: loop)
+            let context = try serverContext()
+            let accepting = loop.async { try await far.startTLS(server: context) }
+            try await near.startTLS(client: clientContext(), host: "localhost")
+            try await accepting.value
+            let transport = near.transport
+            let bytes = [UInt8](repeating: 1, count: 1_000)
+            func offer(_ count: Int, _ step: ScriptedTransport.Step) throws -> Int {
+                slow.writes = [step]
+                return try bytes[..<count].withUnsafeBytes { try transport.write($0) }
+            }
+            #expect(try offer(1_000, .atMost(500)) == 0)
+            #expect(try offer(400, .pass) == 400)
+            #expect(try offer(700, .pass) == 700)
+            #expect(try await far.read(exactly: 1_100) == bytes + bytes[..<100])
+            near.abort()
+            far.abort()
+        }
+    }
+
     // MARK: Faults
 
     @Test func aResetWhileReadingHasItsCause() async throws {

@@ -163,7 +163,10 @@ nonisolated(nonsending) func connectedPair(
         accepted = stream
         try await stream.closed()
     }
-    let near = try await TCPClient.connect(host: "127.0.0.1", port: server.port, options: options)
+    var clientOptions = TCPClient.Options()
+    clientOptions.stream = options
+    let near = try await TCPClient.connect(
+        host: "127.0.0.1", port: server.port, options: clientOptions)
     while true {
         if let far = accepted {
             server.stop()

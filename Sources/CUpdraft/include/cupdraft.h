@@ -9,6 +9,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "cu_prefork.h"
+#include "cu_spawn.h"
 #include "cu_stall.h"
 
 // The calling thread's current loop (the address of its executor), or NULL.
@@ -126,12 +128,15 @@ int cu_address_kind(const struct cu_address *address);
 uint16_t cu_address_port(const struct cu_address *address);
 // The numeric host (or the path of a Unix socket) into buffer; its length, or a negated errno.
 int cu_address_host(const struct cu_address *address, char *buffer, size_t size);
-// Resolves a name with getaddrinfo; blocks. The number of addresses, or a negative EAI_ code.
-int cu_resolve(const char *host, uint16_t port, struct cu_address *out, int capacity);
+// Resolves a name with getaddrinfo; blocks. `kind`: CU_ADDRESS_IPV4 or _IPV6 alone, or
+// CU_ADDRESS_OTHER for both. The number of addresses, or a negative EAI_ code.
+int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out, int capacity);
 const char *cu_resolve_error(int code);
 
 int cu_socket_stream(const struct cu_address *address);
 int cu_bind_and_listen(int fd, const struct cu_address *address, int backlog, bool reuse_port);
+// Binds the own end of a socket that is about to connect.
+int cu_bind_source(int fd, const struct cu_address *address);
 int cu_connect(int fd, const struct cu_address *address);
 int cu_accept(int fd, struct cu_address *peer);
 int cu_local_address(int fd, struct cu_address *out);
@@ -155,6 +160,32 @@ int cu_set_nonblocking(int fd);
 int cu_pipe(int fds[2]);
 int cu_open_null(void);
 int cu_socket_pair(int fds[2]);
+
+// --- files ---------------------------------------------------------------------------------
+int cu_open_file(const char *path);
+// Bytes of a plain file; -EINVAL for anything else.
+int64_t cu_file_size(int fd);
+int cu_duplicate(int fd);
+ssize_t cu_pread(int fd, void *buffer, size_t size, int64_t offset);
+// From a file to a socket within the kernel. -ENOSYS where there is no such call.
+ssize_t cu_send_file(int fd, int file, int64_t offset, size_t size);
+
+// --- datagrams -----------------------------------------------------------------------------
+enum { CU_DATAGRAMS_MAX = 32 };
+struct cu_datagram {
+    struct cu_address sender;
+    size_t length;
+    bool is_truncated;
+};
+// A bound, non-blocking UDP socket, or a negated errno.
+int cu_socket_datagram(const struct cu_address *address, bool reuse_port);
+int cu_set_broadcast(int fd, bool on);
+int cu_set_receive_buffer(int fd, int bytes);
+// At most `count` datagrams, each into its slot of `buffer`. How many came, or a negated errno.
+int cu_receive_datagrams(int fd, void *buffer, size_t slot_size, struct cu_datagram *out,
+                         int count);
+// To the peer that the socket is connected to if `to` is NULL.
+ssize_t cu_send_datagram(int fd, const void *buffer, size_t size, const struct cu_address *to);
 
 // --- signals -------------------------------------------------------------------------------
 // A handler that only writes the signal's number, as one byte, to every watching descriptor.

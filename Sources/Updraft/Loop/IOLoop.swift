@@ -65,6 +65,8 @@ public final class IOLoop {
     package internal(set) var openStreams = 0
     /// Tasks that the loop has started so far, for tests of what needs none.
     package internal(set) var tasksStarted: UInt64 = 0
+    /// What layers above keep once per loop, by its type.
+    package var attachments: [ObjectIdentifier: AnyObject] = [:]
     @exclusivity(unchecked) package internal(set) var turnNumber: UInt64 = 0
     var dueScratch: ContiguousArray<Timeout> = []
     let events: UnsafeMutableBufferPointer<PollEvent>

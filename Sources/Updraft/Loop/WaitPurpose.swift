@@ -4,16 +4,19 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
     case time
     case turn
     case bytes
+    case datagram
     case sending
     case closing
     case descriptor
     case connections
+    case connecting
     case signal
     case tasks
     case blockingWork
     case line
     case reply
     case handshake
+    case child
 
     /// As in "waits for …".
     package var description: String {
@@ -22,16 +25,19 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
         case .time: "a time"
         case .turn: "its next turn"
         case .bytes: "bytes"
+        case .datagram: "a datagram"
         case .sending: "its bytes to be sent"
         case .closing: "a stream to be closed"
         case .descriptor: "a descriptor to be ready"
         case .connections: "connections"
+        case .connecting: "a connection to be made"
         case .signal: "a signal"
         case .tasks: "other tasks to end"
         case .blockingWork: "blocking work on a pool"
         case .line: "a lock, an event or a queue"
         case .reply: "a reply"
         case .handshake: "a TLS handshake"
+        case .child: "a program to end"
         }
     }
 }

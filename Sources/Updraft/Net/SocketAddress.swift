@@ -20,9 +20,15 @@ public struct SocketAddress: Hashable, Sendable {
                 errno: cu_einval, operation: "the port \(port) is not between 0 and 65535")
         }
         var address = cu_address()
-        try SystemError.check(
-            cu_address_parse(host, port16, &address), "the address '\(host)'")
+        // C would read a host up to its first zero byte.
+        let result = host.utf8.contains(0) ? -cu_einval : cu_address_parse(host, port16, &address)
+        try SystemError.check(result, "the address '\(host)'")
         self.init(address)
+    }
+
+    /// Whether a host is a numeric IPv4 or IPv6 address and nothing else (conformance list 3.5, 5).
+    public static func isIPAddress(_ host: String) -> Bool {
+        (try? SocketAddress(host: host, port: 0)) != nil
     }
 
     /// The address of a Unix socket.

@@ -1,11 +1,33 @@
-internal import CUpdraft
-
 /// Makes TCP connections.
 public enum TCPClient {
+    /// How to look for a connection.
+    public struct Options: Sendable {
+        /// For each address of the host; the next one is tried then.
+        public var attemptTimeout = Duration.seconds(10)
+
+        /// How long the host's first family (IPv6, mostly) is tried alone before the other one
+        /// joins in.
+        public var familyPause = Duration.milliseconds(300)
+
+        /// Which addresses of the host to take.
+        public var family = AddressFamily.any
+
+        /// The own end's address, if it matters. With port 0 the system picks one. Addresses of
+        /// another family than the host's fail.
+        public var source: SocketAddress?
+
+        /// Bounds of the stream.
+        public var stream = StreamOptions()
+
+        /// The defaults.
+        public init() {}
+    }
+
     /// Connects to a host and returns the stream.
     ///
-    /// A host name is resolved on a thread of the loop's blocking pool; its addresses are tried in
-    /// the resolver's order until one answers.
+    /// A name is resolved off the loop. Its addresses are tried one after another, those of the
+    /// other family beside them after a pause or a failure, and the first connection wins ("happy
+    /// eyeballs", RFC 8305).
     ///
     /// ```swift
     /// let stream = try await TCPClient.connect(host: "127.0.0.1", port: 7000)
@@ -14,102 +36,63 @@ public enum TCPClient {
     ///
     /// - Parameters:
     ///   - host: A numeric address or a name.
-    ///   - timeout: For the whole attempt.
-    /// - Throws: `StreamError` with `.cannotConnect`, whose cause is the last address's error;
-    ///   `TimeoutError`; `CancellationError`.
+    ///   - timeout: For the whole attempt, the name look-up included.
+    ///   - resolver: `SystemResolver.shared` by default.
+    /// - Throws: `StreamError` with `.cannotResolve`, or with `.cannotConnect`, whose cause is the
+    ///   last error of an address; `TimeoutError`; `CancellationError`.
     public static nonisolated(nonsending) func connect(
         host: String, port: Int, timeout: Duration = .seconds(20),
-        options: StreamOptions = StreamOptions()
+        options: Options = Options(), resolver: (any Resolver)? = nil
+    ) async throws -> IOStream {
+        let loop = IOLoop.current
+        let resolver = try resolver ?? SystemResolver.shared(on: loop)
+        return try await withTimeout(timeout) {
+            let addresses = try await resolver.resolve(host, port: port, family: options.family)
+            return try await connect(addresses, "\(host):\(port)", loop, options)
+        }
+    }
+
+    /// Connects to one address: an IP address or a Unix socket (contract row J13).
+    ///
+    /// ```swift
+    /// let address = SocketAddress(unixPath: "/run/game.sock")
+    /// let stream = try await TCPClient.connect(to: address)
+    /// ```
+    ///
+    /// - Throws: `StreamError` with `.cannotConnect`; `TimeoutError`; `CancellationError`.
+    public static nonisolated(nonsending) func connect(
+        to address: SocketAddress, timeout: Duration = .seconds(20), options: Options = Options()
     ) async throws -> IOStream {
         let loop = IOLoop.current
         return try await withTimeout(timeout) {
-            try await connect(to: try await resolve(host, port, loop), host, port, loop, options)
+            try await connect([address], "\(address)", loop, options)
         }
     }
 
     private static nonisolated(nonsending) func connect(
-        to addresses: [SocketAddress], _ host: String, _ port: Int, _ loop: IOLoop,
-        _ options: StreamOptions
+        _ addresses: [SocketAddress], _ place: String, _ loop: IOLoop, _ options: Options
     ) async throws -> IOStream {
-        var lastError: SystemError?
-        for address in addresses {
-            do {
-                return try await connect(to: address, loop, options)
-            } catch let error as SystemError {
-                lastError = error
-            }
+        let dialer = SocketDialer(loop: loop, source: options.source)
+        let limits = Connector<SocketTransport>.Limits(
+            familyPause: options.familyPause, attempt: options.attemptTimeout)
+        let connector = Connector(
+            loop, addresses, limits: limits, dial: dialer.dial, discard: { $0.close() })
+        guard let transport = try await connector.connect() else {
+            throw StreamError(
+                .cannotConnect, "No connection to \(place) could be made.",
+                cause: connector.lastError)
         }
-        throw StreamError(
-            .cannotConnect, "No connection to \(host):\(port) could be made.", cause: lastError)
+        return try stream(over: transport, loop, options)
     }
 
-    private static nonisolated(nonsending) func connect(
-        to address: SocketAddress, _ loop: IOLoop, _ options: StreamOptions
-    ) async throws -> IOStream {
-        let attempt = try Attempt(address)
+    private static func stream(
+        over transport: SocketTransport, _ loop: IOLoop, _ options: Options
+    ) throws -> IOStream {
         do {
-            if attempt.isPending { try await loop.writable(attempt.socket) }
-            return try attempt.finish(loop, options)
+            return try IOStream(transport, loop: loop, options: options.stream)
         } catch {
-            attempt.abandon()
+            transport.close()
             throw error
         }
     }
-
-    /// A socket on its way to be connected. Its steps are apart from the waiting between them,
-    /// because the optimising compiler of Swift 6.3.1 crashes on them as one `async` function.
-    private struct Attempt {
-        let address: SocketAddress
-        let socket: Int32
-        let isPending: Bool
-
-        init(_ address: SocketAddress) throws {
-            guard var system = address.system else {
-                throw SystemError(errno: cu_einval, operation: "the address \(address)")
-            }
-            self.address = address
-            socket = try SystemError.check(cu_socket_stream(&system), "socket")
-            let result = cu_connect(socket, &system)
-            isPending = result == -cu_einprogress
-            if result < 0, !isPending {
-                _ = cu_close(socket)
-                throw SystemError(errno: result, operation: "connect to \(address)")
-            }
-        }
-
-        func finish(_ loop: IOLoop, _ options: StreamOptions) throws -> IOStream {
-            try SystemError.check(-cu_socket_error(socket), "connect to \(address)")
-            if address.port != nil { _ = cu_set_no_delay(socket, true) }
-            let transport = SocketTransport(descriptor: socket, peerAddress: address)
-            return try IOStream(transport, loop: loop, options: options)
-        }
-
-        func abandon() {
-            _ = cu_close(socket)
-        }
-    }
-
-    private static nonisolated(nonsending) func resolve(
-        _ host: String, _ port: Int, _ loop: IOLoop
-    ) async throws -> [SocketAddress] {
-        if let numeric = try? SocketAddress(host: host, port: port) { return [numeric] }
-        guard let port16 = UInt16(exactly: port) else {
-            throw StreamError(.cannotConnect, "The port \(port) is not between 0 and 65535.")
-        }
-        return try await loop.runInExecutor { try lookUp(host, port16) }
-    }
-
-    /// Blocks; addresses at most `addressesMax`.
-    @Sendable
-    private static func lookUp(_ host: String, _ port: UInt16) throws -> [SocketAddress] {
-        var found = [cu_address](repeating: cu_address(), count: addressesMax)
-        let count = cu_resolve(host, port, &found, Int32(addressesMax))
-        if count < 0 {
-            let reason = String(cString: cu_resolve_error(count))
-            throw StreamError(.cannotConnect, "The name '\(host)' can't be resolved: \(reason).")
-        }
-        return found[..<Int(count)].map(SocketAddress.init)
-    }
-
-    private static let addressesMax = 16
 }

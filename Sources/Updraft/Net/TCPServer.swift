@@ -87,33 +87,37 @@ open class TCPServer {
     /// Open connections.
     public var connectionCount: Int { connections.count }
 
-    /// Binds and listens, so that the port is known; `serve` does it otherwise.
+    /// Binds and listens, so that the port is known; `serve` does it otherwise. In a worker of
+    /// `Prefork`, a server takes over what the supervisor listens on for its address.
     ///
     /// - Throws: `StreamError` with `.cannotListen`: the port is taken, or the address is not
     ///   numeric or not one of this machine.
     public func bind() throws {
         loop.checkThread("TCPServer.bind")
         guard phase == .idle else { return }
-        guard (try? SocketAddress(host: host, port: 0)) != nil else {
-            throw StreamError(
-                .cannotListen,
-                "can't listen on '\(host)': give a numeric address, such as 127.0.0.1 or ::1.")
-        }
         do {
             try bindListeners()
         } catch let error as SystemError {
-            let place = "\(host):\(requestedPort)"
-            let reason =
-                error.isAddressInUse
-                ? "port \(requestedPort) on \(host) is taken by another program"
-                : "can't listen on \(place)"
-            throw StreamError(.cannotListen, "\(reason).", cause: error)
+            throw Listener.failure(host: host, port: requestedPort, error)
         }
         phase = .bound
     }
 
-    /// In a crew of several loops the server of each listens on the same port.
+    /// A worker process has the sockets that its supervisor listens on. In a crew of several loops
+    /// the server of each listens on the same port.
     private func bindListeners() throws {
+        switch InheritedListeners.take(try SocketAddress(host: host, port: requestedPort)) {
+        case .socket(let socket):
+            listeners = [try Listener(adopting: socket, isInherited: true, loop: loop)]
+            return
+        case .allTaken:
+            throw StreamError(
+                .cannotListen,
+                "port \(requestedPort) on \(host), which this worker was given, has been taken by "
+                    + "a server of it already.")
+        case .notListed:
+            break
+        }
         guard let crew = loop.crew, crew.count > 1 else {
             listeners = [try listener(port: requestedPort, reusePort: options.reusePort)]
             return

@@ -38,7 +38,8 @@ extension IOStream {
     ///   - maxBytes: The result's length at the most, with the delimiter.
     /// - Throws: As `read(upTo:)`; `.unsatisfiableRead` if the delimiter does not end within
     ///   `maxBytes`. The stream is closed then (J4), after what was written has been sent: what
-    ///   follows can't be made sense of.
+    ///   follows can't be made sense of. With `options.staysOpenPastLimit` it stays as it is, and
+    ///   another read may take the bytes.
     public nonisolated(nonsending) func read(
         until delimiter: [UInt8], maxBytes: Int = 65_536
     ) async throws -> [UInt8] {
@@ -50,7 +51,7 @@ extension IOStream {
             let found = readBuffer.withBytes { scanner.find(in: $0) }
             if let length = found, length <= maxBytes { return readBuffer.take(length) }
             if found != nil || readBuffer.count >= maxBytes {
-                throw giveUp(looking: delimiter, maxBytes)
+                throw giveUp("The delimiter did not come within \(maxBytes) bytes.")
             }
             if try fillBuffer() { continue }
             if try mustWait(for: "the delimiter came") { try await readWaiter.wait(for: .bytes) }
@@ -96,7 +97,7 @@ extension IOStream {
 
     // MARK: Steps
 
-    private func beginRead(_ count: Int) throws {
+    func beginRead(_ count: Int) throws {
         loop.checkThread("IOStream")
         if readWaiter.isInUse || consumer != nil {
             throw StreamError(.readPending, "Another task is reading from this stream.")
@@ -142,7 +143,7 @@ extension IOStream {
     }
 
     /// Receives once and adds to the buffer. Whether anything came.
-    private func fillBuffer() throws -> Bool {
+    func fillBuffer() throws -> Bool {
         let received = try receive()
         guard received > 0 else { return false }
         readBuffer.append(UnsafeRawBufferPointer(rebasing: loop.buffers.scratch[..<received]))
@@ -154,14 +155,19 @@ extension IOStream {
     ///
     /// - Returns: Bytes received; 0 if there are none now, or no more.
     func receive() throws -> Int {
+        try receive(into: loop.buffers.scratch)
+    }
+
+    /// As `receive()`, into other memory.
+    func receive(into memory: UnsafeMutableRawBufferPointer) throws -> Int {
         if case .closed(let reason) = phase { throw reason }
         guard readiness.contains(.read), input == .open, !isOverBudget else { return 0 }
         do {
-            switch try transport.read(into: loop.buffers.scratch) {
+            switch try transport.read(into: memory) {
             case .bytes(let count):
                 spend(count)
                 // A short read has emptied the socket, unless its end is still to be read.
-                if count < loop.buffers.scratch.count, !readiness.contains(.readHangup) {
+                if count < memory.count, !readiness.contains(.readHangup) {
                     drained(.read)
                 }
                 return count
@@ -189,7 +195,7 @@ extension IOStream {
     /// Whether to wait for the transport before the next attempt; throws if waiting is in vain.
     ///
     /// - Parameter what: What the read was for, to end a sentence with.
-    private func mustWait(for what: @autoclosure () -> String) throws -> Bool {
+    func mustWait(for what: @autoclosure () -> String) throws -> Bool {
         if case .closed(let reason) = phase { throw reason }
         if case .open = phase {
         } else {
@@ -214,9 +220,9 @@ extension IOStream {
         return true
     }
 
-    private func giveUp(looking delimiter: [UInt8], _ maxBytes: Int) -> StreamError {
-        let error = StreamError(
-            .unsatisfiableRead, "The delimiter did not come within \(maxBytes) bytes.")
+    func giveUp(_ reason: String) -> StreamError {
+        let error = StreamError(.unsatisfiableRead, reason)
+        if options.staysOpenPastLimit { return error }
         // What was written before is still sent, and what the peer goes on to send must not bring
         // it a reset in place of that.
         close(lingering: .seconds(2))

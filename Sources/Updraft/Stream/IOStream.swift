@@ -42,6 +42,7 @@ public final class IOStream {
     var droppedTotal: UInt64 = 0
     @exclusivity(unchecked) var sendWaiters: [SendWaiter] = []
     @exclusivity(unchecked) var isInFlushQueue = false
+    var isSendScheduled = false
     @exclusivity(unchecked) var lowUnsentRequest: LowUnsentRequest?
 
     var closeCallbacks: [CloseCallback] = []

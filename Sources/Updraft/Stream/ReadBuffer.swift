@@ -39,6 +39,12 @@ struct ReadBuffer {
         }
     }
 
+    /// Puts bytes that were taken in front again.
+    mutating func putBack(_ bytes: ArraySlice<UInt8>) {
+        storage.replaceSubrange(..<start, with: bytes)
+        start = 0
+    }
+
     func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         try storage.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[start...])) }
     }

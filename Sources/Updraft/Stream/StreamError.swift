@@ -12,8 +12,12 @@ public struct StreamError: Error, Sendable, CustomStringConvertible {
         case unsatisfiableRead
         /// More would be buffered than the limit allows.
         case bufferFull
+        /// A file to send has fewer bytes than were promised.
+        case fileTooShort
         /// The port or path is taken, or can't be bound.
         case cannotListen
+        /// A host name has no address, or none could be found out.
+        case cannotResolve
         /// No connection could be made.
         case cannotConnect
     }

@@ -4,6 +4,10 @@ public struct StreamOptions: Sendable {
     /// more. 100 MiB (contract row J1).
     public var readBufferMax = 104_857_600
 
+    /// Whether a stream stays open and usable when a delimiter did not come within its limit. By
+    /// default it is closed: a peer that does not keep to the limit can't be made sense of.
+    public var staysOpenPastLimit = false
+
     /// Unsent bytes from which on `write` waits. 256 KiB.
     public var highWaterMark = 262_144
 

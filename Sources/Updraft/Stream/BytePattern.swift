@@ -1,0 +1,130 @@
+// Unsafe: `@unchecked Sendable` for a compiled pattern, which PCRE2 never changes after it is made:
+// any number of threads may match with it, each with match data of its own.
+
+#if Regex
+    internal import CPCRE2
+
+    /// A regular expression over bytes, in PCRE2's syntax, for `IOStream.read(untilMatching:)`.
+    ///
+    /// ```swift
+    /// let blankLine = try BytePattern(#"\r?\n\r?\n"#)
+    /// let head = try await stream.read(untilMatching: blankLine, maxBytes: 16_384)
+    /// ```
+    ///
+    /// Compile it once and use it often, from any thread. It matches bytes, not characters, unless
+    /// it begins with `(*UTF)`. Needs the trait `Regex`.
+    public final class BytePattern: @unchecked Sendable {
+        /// The expression.
+        public let text: String
+
+        let code: OpaquePointer
+        private let limits: OpaquePointer
+
+        /// Steps of one match at the most: what takes more is a pattern that a peer could make the
+        /// loop stand still with.
+        private static let stepsMax: UInt32 = 1_000_000
+
+        /// Compiles a pattern.
+        ///
+        /// - Throws: `PatternError` with what is wrong and where.
+        public init(_ text: String) throws {
+            var number: Int32 = 0
+            var place = 0
+            let bytes = Array(text.utf8)
+            guard
+                let code = pcre2_compile_8(
+                    bytes, bytes.count, UInt32(PCRE2_NEVER_BACKSLASH_C), &number, &place, nil),
+                let limits = pcre2_match_context_create_8(nil)
+            else {
+                let reason = number == 0 ? "out of memory" : BytePattern.message(number)
+                throw PatternError(
+                    "The pattern '\(text)' is wrong at byte \(place): \(reason).", offset: place)
+            }
+            // Where the machine has no such compiler it is interpreted, with the same results.
+            _ = pcre2_jit_compile_8(
+                code, UInt32(PCRE2_JIT_COMPLETE) | UInt32(PCRE2_JIT_PARTIAL_HARD))
+            _ = pcre2_set_match_limit_8(limits, BytePattern.stepsMax)
+            self.text = text
+            self.code = code
+            self.limits = limits
+        }
+
+        deinit {
+            pcre2_match_context_free_8(limits)
+            pcre2_code_free_8(code)
+        }
+
+        /// What one search has found.
+        enum Search {
+            /// The match ends here, counted from the start of the bytes.
+            case match(end: Int)
+            /// No match yet; none can begin before this offset.
+            case none(from: Int)
+            /// PCRE2 gave up.
+            case failed(String)
+        }
+
+        /// Looks for the first match.
+        ///
+        /// - Parameters:
+        ///   - start: Where it may begin at the earliest. Bytes before it are looked at by
+        ///     assertions only.
+        ///   - isEnd: Whether no more bytes will come.
+        func search(
+            _ bytes: UnsafeRawBufferPointer, from start: Int, isEnd: Bool, _ data: MatchData
+        ) -> Search {
+            let options = isEnd ? 0 : UInt32(PCRE2_PARTIAL_HARD)
+            let result = pcre2_match_8(
+                code, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, start,
+                options, data.pointer, limits)
+            if result >= 0 { return .match(end: data.end) }
+            switch result {
+            case PCRE2_ERROR_NOMATCH: return .none(from: bytes.count)
+            case PCRE2_ERROR_PARTIAL: return .none(from: min(data.start, bytes.count))
+            default: return .failed(BytePattern.message(result))
+            }
+        }
+
+        static func message(_ number: Int32) -> String {
+            var buffer = [UInt8](repeating: 0, count: 256)
+            let length = pcre2_get_error_message_8(number, &buffer, buffer.count)
+            return String(decoding: buffer.prefix(Int(max(length, 0))), as: UTF8.self)
+        }
+
+        /// Where one reader's matches are noted.
+        final class MatchData {
+            fileprivate let pointer: OpaquePointer
+
+            init?(_ pattern: BytePattern) {
+                guard let pointer = pcre2_match_data_create_from_pattern_8(pattern.code, nil) else {
+                    return nil
+                }
+                self.pointer = pointer
+            }
+
+            deinit {
+                pcre2_match_data_free_8(pointer)
+            }
+
+            fileprivate var start: Int { pcre2_get_ovector_pointer_8(pointer)[0] }
+            fileprivate var end: Int { pcre2_get_ovector_pointer_8(pointer)[1] }
+        }
+    }
+
+    /// A regular expression that can't be compiled.
+    public struct PatternError: Error, Sendable, CustomStringConvertible {
+        /// What is wrong, in a sentence, with the pattern.
+        public let message: String
+
+        /// Where, in bytes from the pattern's start.
+        public let offset: Int
+
+        init(_ message: String, offset: Int) {
+            self.message = message
+            self.offset = offset
+        }
+
+        /// The sentence.
+        public var description: String { message }
+    }
+#endif

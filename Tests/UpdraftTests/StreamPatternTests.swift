@@ -1,0 +1,107 @@
+#if Regex
+    import Testing
+    import Updraft
+    import UpdraftTesting
+
+    /// Contract row J5 and conformance list 3.2, 22-24: needs the trait `Regex`.
+    @Suite struct StreamPatternTests {
+        @Test(arguments: Link.allCases, 1...9)
+        func aMatchIsFoundAcrossEveryCut_J5(link: Link, cut: Int) async throws {
+            let blankLine = try BytePattern(#"\r?\n\r?\n"#)
+            try await withLoop { loop in
+                let (near, far) = try await link.pair(on: loop)
+                let text = "ab\r\n\r\ncdef".bytes
+                loop.spawn {
+                    try await near.write(Array(text[..<cut]))
+                    try await near.flush()
+                    try await loop.turns(4)
+                    try await near.write(Array(text[cut...]))
+                }
+                let head = try await far.read(untilMatching: blankLine, maxBytes: 64)
+                #expect(head == "ab\r\n\r\n".bytes)
+                #expect(try await far.read(exactly: 4) == "cdef".bytes)
+            }
+        }
+
+        @Test(arguments: Link.allCases)
+        func theResultDoesNotDependOnTheCuts_J5(link: Link) async throws {
+            let number = try BytePattern("[0-9]+")
+            try await withLoop { loop in
+                let (near, far) = try await link.pair(on: loop)
+                loop.spawn {
+                    for byte in "x1234,56".bytes {
+                        try await near.write([byte])
+                        try await near.flush()
+                        try await loop.nextTurn()
+                    }
+                    near.endWriting()
+                }
+                #expect(try await far.read(untilMatching: number) == "x1234".bytes)
+                // What could go on is ended by the end of the stream too.
+                #expect(try await far.read(untilMatching: number) == ",56".bytes)
+                #expect(
+                    await streamFailure { try await far.read(untilMatching: number) }
+                        == .endOfStream)
+            }
+        }
+
+        @Test(arguments: Link.allCases)
+        func aMatchWithinTheLimitIsFoundAndOneThatEndsExactlyThere_22_23(link: Link) async throws {
+            let end = try BytePattern("de[f]")
+            for limit in [6, 64] {
+                try await withLoop { loop in
+                    let (near, far) = try await link.pair(on: loop)
+                    try await near.write("abcdef")
+                    let bytes = try await far.read(untilMatching: end, maxBytes: limit)
+                    #expect(bytes == "abcdef".bytes)
+                }
+            }
+        }
+
+        @Test(arguments: Link.allCases, ["abcdef", "abcdeX", "abcdefghijklX"])
+        func aMatchBeyondTheLimitClosesTheStream_24(link: Link, text: String) async throws {
+            let end = try BytePattern("X")
+            try await withLoop { loop in
+                let (near, far) = try await link.pair(on: loop)
+                try await near.write(text)
+                let code = await streamFailure {
+                    try await far.read(untilMatching: end, maxBytes: 5)
+                }
+                #expect(code == .unsatisfiableRead)
+                #expect(far.isClosed)
+            }
+        }
+
+        @Test func assertionsSeeWhatStandsBeforeAMatch() async throws {
+            let comma = try BytePattern("(?<=b),")
+            try await withLoop { loop in
+                let (near, far) = try MemoryStream.pair(on: loop)
+                loop.spawn {
+                    for text in ["a", ",", "b", ",c"] {
+                        try await near.write(text)
+                        try await near.flush()
+                        try await loop.turns(2)
+                    }
+                }
+                #expect(try await far.read(untilMatching: comma) == "a,b,".bytes)
+            }
+        }
+
+        @Test func aPatternThatTakesForEverIsGivenUp() async throws {
+            let evil = try BytePattern("^(a|aa)+$")
+            try await withLoop { loop in
+                let (near, far) = try MemoryStream.pair(on: loop)
+                try await near.write([UInt8](repeating: 0x61, count: 40) + "b".bytes)
+                near.endWriting()
+                let code = await streamFailure { try await far.read(untilMatching: evil) }
+                #expect(code == .unsatisfiableRead)
+            }
+        }
+
+        @Test func aWrongPatternSaysWhatIsWrongAndWhere() {
+            let error = #expect(throws: PatternError.self) { try BytePattern("ab(c") }
+            #expect(error?.offset == 4)
+            #expect(error?.description.contains("'ab(c'") == true)
+        }
+    }
+#endif
