@@ -117,6 +117,7 @@ int cu_thread_start(void (*body)(void *), void *context, const char *name, uint6
 int cu_thread_join(uint64_t handle) { return -pthread_join((pthread_t)handle, NULL); }
 void cu_thread_detach(uint64_t handle) { pthread_detach((pthread_t)handle); }
 uint64_t cu_thread_self(void) { return (uint64_t)pthread_self(); }
+int32_t cu_process_id(void) { return (int32_t)getpid(); }
 
 int cu_processors(void) {
     cpu_set_t set;

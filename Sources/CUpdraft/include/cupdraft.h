@@ -206,6 +206,7 @@ int cu_thread_start(void (*body)(void *), void *context, const char *name, uint6
 int cu_thread_join(uint64_t handle);
 void cu_thread_detach(uint64_t handle);
 uint64_t cu_thread_self(void);
+int32_t cu_process_id(void);
 int cu_processors(void);
 
 // --- compact addresses ---------------------------------------------------------------------

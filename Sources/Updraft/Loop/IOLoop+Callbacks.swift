@@ -159,7 +159,7 @@ extension IOLoop {
 
     /// The Sendable side of a loop (contract rows D1, A7).
     ///
-    /// After the loop is closed, everything here does nothing (D4).
+    /// From the moment when `close` begins, everything here does nothing (D4).
     public struct Remote: Sendable {
         let executor: LoopExecutor
 
@@ -173,6 +173,7 @@ extension IOLoop {
             // It goes to the loop's thread together with the callback.
             nonisolated(unsafe) let carried = context
             executor.postCallback { loop in
+                if loop.isClosing { return }
                 carried.run { loop.guarded("A callback", callback) }
             }
         }
@@ -184,7 +185,9 @@ extension IOLoop {
         /// Tornado's; a signal handler itself must not call it, for it takes a lock and memory.
         /// `IOLoop.addSignalHandler` runs its handlers on the loop.
         public func addCallbackFromSignal(_ callback: @escaping @Sendable () throws -> Void) {
-            executor.postCallback { loop in loop.guarded("A callback", callback) }
+            executor.postCallback { loop in
+                if !loop.isClosing { loop.guarded("A callback", callback) }
+            }
         }
 
         /// Stops the loop; see `IOLoop.stop`.

@@ -13,6 +13,8 @@ extension IOLoop {
             turnNumber &+= 1
             runReady()
             runDueTimeouts()
+            // A child that a callback forked, and returned in, must neither send nor poll (A17).
+            checkThread("IOLoop")
             if state == .stopping {
                 flushStreams()
                 return

@@ -28,7 +28,7 @@ public final class IOLoop {
     @exclusivity(unchecked) public var limits = TurnLimits()
 
     /// Called with what a callback, timeout or handler threw, on the loop's thread. By default
-    /// it is logged as an error (contract rows B8, B9).
+    /// `logger` has it, as an error (contract rows B8, B9, D9).
     public var onUnhandledError: (any Error, _ where: String) -> Void
 
     /// The logger of what no user code can see: `updraft.application` (contract row I2).
@@ -74,6 +74,7 @@ public final class IOLoop {
     @exclusivity(unchecked) private(set) var state = State.stopped
     private let startedAt: LoopInstant
     private let ownerThread = cu_thread_self()
+    private let ownerProcess = cu_process_id()
 
     enum State {
         case stopped
@@ -82,6 +83,8 @@ public final class IOLoop {
         case running
         /// The turn that is under way is the last.
         case stopping
+        /// `close` is under way: what other threads post is dropped.
+        case closing
         case closed
     }
 
@@ -114,9 +117,9 @@ public final class IOLoop {
         events = .allocate(capacity: TurnLimits.eventsPerPoll)
         buffers = BufferPool()
         meter = LoopMeter(pulse)
-        let logger = Logger(label: "updraft.application")
-        self.logger = logger
-        onUnhandledError = { error, place in
+        logger = Logger(label: LoggerLabel.application)
+        onUnhandledError = { _, _ in }
+        onUnhandledError = { [unowned self] error, place in
             logger.error("\(place) threw: \(error)")
         }
         executor.loop = self
@@ -169,6 +172,7 @@ public final class IOLoop {
     @inline(never)
     private func checkOwner(_ what: String = "IOLoop") {
         if cu_thread_self() != ownerThread { Misuse.wrongThread(what) }
+        if cu_process_id() != ownerProcess { Misuse.forked(what) }
     }
 
     // MARK: Time
@@ -195,7 +199,7 @@ public final class IOLoop {
         switch state {
         case .running, .stopping:
             throw LoopError(.alreadyRunning, "start() was called on a loop that is running.")
-        case .closed:
+        case .closing, .closed:
             throw LoopError(.closed, "start() was called on a loop that was closed.")
         case .stopRequestedEarly:
             state = .stopped
@@ -225,20 +229,23 @@ public final class IOLoop {
         switch state {
         case .running: state = .stopping
         case .stopped: state = .stopRequestedEarly
-        case .stopRequestedEarly, .stopping, .closed: break
+        case .stopRequestedEarly, .stopping, .closing, .closed: break
         }
     }
 
     /// Ends the loop for good: cancels the tasks that it started, lets them end, and frees its
     /// descriptors. Streams that are open are closed; what they have not sent is sent as far as the
     /// kernel takes it. Handlers are forgotten; their descriptors are closed only on request.
-    /// The loop must not be running.
+    /// The loop must not be running. Callbacks that other threads have added and that have not run
+    /// yet never run (contract row D4).
     ///
-    /// - Parameter allDescriptors: Whether to close every descriptor that still has a handler.
+    /// - Parameter allDescriptors: Whether to close every descriptor that still has a handler; an
+    ///   object that was registered in its place is closed itself (3.1.18).
     public func close(allDescriptors: Bool = false) {
         checkThread("IOLoop.close")
-        guard state != .closed else { return }
+        guard state != .closed, state != .closing else { return }
         if isInTurns { Misuse.stop("IOLoop.close was called while the loop runs; stop it first.") }
+        state = .closing
         endTasks()
         endSinks()
         if allDescriptors { table.closeAll() }
@@ -272,6 +279,7 @@ public final class IOLoop {
     }
 
     var isInTurns: Bool { state == .running || state == .stopping }
+    var isClosing: Bool { state == .closing }
 
     private func release() {
         state = .closed

@@ -4,7 +4,7 @@ internal import Logging
 final class ConnectionSet {
     private let loop: IOLoop
     private var tasks: LoopGroup
-    fileprivate var logger = Logger(label: "updraft.general")
+    fileprivate var logger = Logger(label: LoggerLabel.general)
 
     /// Called when a connection ends.
     var onRoom: () -> Void = {}

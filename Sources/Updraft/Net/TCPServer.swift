@@ -41,7 +41,7 @@ open class TCPServer {
     public let options: Options
 
     /// Where a handler's errors go, at `debug`, and trouble with accepting, at `warning`.
-    public var logger = Logger(label: "updraft.general")
+    public var logger = Logger(label: LoggerLabel.general)
 
     /// Runs in each connection's task before its handler, as a TLS handshake does. What it throws
     /// ends the connection as what the handler throws does. Set it before serving.
