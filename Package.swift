@@ -11,6 +11,10 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InferIsolatedConformances"),
 ]
 
+let serviceLifecycle = Target.Dependency.product(
+    name: "ServiceLifecycle", package: "swift-service-lifecycle",
+    condition: .when(traits: ["ServiceLifecycle"]))
+
 let package = Package(
     name: "updraft",
     platforms: [.macOS(.v15)],
@@ -20,18 +24,24 @@ let package = Package(
         .library(name: "UpdraftRPC", targets: ["UpdraftRPC"]),
         .library(name: "UpdraftTLS", targets: ["UpdraftTLS"]),
         .library(name: "UpdraftTesting", targets: ["UpdraftTesting"]),
+        .library(name: "UpdraftServiceLifecycle", targets: ["UpdraftServiceLifecycle"]),
         .executable(name: "leaderboard", targets: ["leaderboard"]),
         .executable(name: "echo-server", targets: ["echo-server"]),
         .executable(name: "updraft", targets: ["updraft-cli"]),
     ],
     traits: [
         .trait(
+            name: "ServiceLifecycle",
+            description: "UpdraftServiceLifecycle: event loops as services of a ServiceGroup."),
+        .trait(
             name: "Regex",
-            description: "Reading up to a regular expression, with PCRE2 (libpcre2-dev).")
+            description: "Reading up to a regular expression, with PCRE2 (libpcre2-dev)."),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        // Only with the trait: without it, it is not even fetched.
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.9.0"),
     ],
     targets: [
         .target(name: "CUpdraft"),
@@ -65,6 +75,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "UpdraftTesting", dependencies: ["Updraft"], swiftSettings: settings),
+        .target(
+            name: "UpdraftServiceLifecycle",
+            dependencies: ["Updraft", serviceLifecycle],
+            swiftSettings: settings
+        ),
         .target(
             name: "LeaderboardCore",
             dependencies: [
@@ -125,6 +140,15 @@ let package = Package(
             name: "hops-mainactor", dependencies: ["Updraft", "UpdraftRPC"],
             path: "Tests/Hops/mainactor",
             swiftSettings: [.swiftLanguageMode(.v6), .defaultIsolation(MainActor.self)]),
+        // A program that stops in many ways: see Tests/Programs/test_shutdown.py.
+        .executableTarget(
+            name: "shutdown-probe", dependencies: ["Updraft"], path: "Tests/Shutdown",
+            swiftSettings: settings),
+        // One mistake per run, of those that compile: see scripts/check-misuse.
+        .executableTarget(
+            name: "misuse-probe", dependencies: ["Updraft", "UpdraftRPC", "MessagePack"],
+            path: "Tests/Misuse/probe",
+            swiftSettings: [.swiftLanguageMode(.v6)]),
         // What Tests/Programs/test_prefork.py runs.
         .executableTarget(
             name: "prefork-probe",
@@ -172,6 +196,16 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "UpdraftCommandTests", dependencies: ["UpdraftCommandCore", "MessagePack"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "UpdraftServiceLifecycleTests",
+            dependencies: [
+                "Updraft", "UpdraftRPC", "UpdraftServiceLifecycle", "UpdraftTesting",
+                serviceLifecycle,
+                .product(
+                    name: "Logging", package: "swift-log",
+                    condition: .when(traits: ["ServiceLifecycle"])),
+            ],
             swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ],

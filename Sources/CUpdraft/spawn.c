@@ -199,15 +199,34 @@ __attribute__((noinline)) static pid_t start_child(struct start *start) {
     return pid;
 }
 
+// Neither end gets the number of a standard descriptor that this process has closed: the program
+// would take it for its own.
+static int above_standard(int ends[2]) {
+    for (int i = 0; i < 2; i++) {
+        if (ends[i] > 2) continue;
+        int copy = fcntl(ends[i], F_DUPFD_CLOEXEC, 3);
+        int error = errno;
+        if (copy < 0) {
+            close(ends[0]);
+            close(ends[1]);
+            errno = error;
+            return -1;
+        }
+        close(ends[i]);
+        ends[i] = copy;
+    }
+    return 0;
+}
+
 static int pipe_close_on_exec(int ends[2]) {
 #if defined(__linux__)
-    return pipe2(ends, O_CLOEXEC);
+    if (pipe2(ends, O_CLOEXEC) < 0) return -1;
 #else
     if (pipe(ends) < 0) return -1;
     close_on_exec(ends[0]);
     close_on_exec(ends[1]);
-    return 0;
 #endif
+    return above_standard(ends);
 }
 
 // The system collects the children of a process that ignores SIGCHLD, and nobody learns how they
@@ -367,3 +386,5 @@ char **cu_environment(void) {
     extern char **environ;
     return environ;
 }
+
+int cu_spawn_pipe(int ends[2]) { return pipe_close_on_exec(ends) < 0 ? -errno : 0; }

@@ -74,3 +74,5 @@ extern const int cu_eacces, cu_enoexec, cu_esrch;
 int cu_executable_check(const char *path);
 // The environment of this process, as name=value; ends with NULL.
 char **cu_environment(void);
+// A pipe whose ends are close-on-exec and block: one of them is for a program.
+int cu_spawn_pipe(int ends[2]);

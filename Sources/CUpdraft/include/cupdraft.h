@@ -189,8 +189,9 @@ ssize_t cu_send_datagram(int fd, const void *buffer, size_t size, const struct c
 
 // --- signals -------------------------------------------------------------------------------
 // A handler that only writes the signal's number, as one byte, to every watching descriptor.
-int cu_signal_watch(int signal, int fd);
-int cu_signal_unwatch(int signal, int fd);
+// When all watchers of a signal are for `once`, its first delivery takes the handler back too.
+int cu_signal_watch(int signal, int fd, bool once);
+int cu_signal_unwatch(int signal, int fd, bool once);
 int cu_signal_raise(int signal);
 
 // --- the main queue ------------------------------------------------------------------------

@@ -34,10 +34,7 @@ public final class IOLoop {
     /// The logger of what no user code can see: `updraft.application` (contract row I2).
     public var logger: Logger
 
-    /// Where `runInExecutor` runs blocking work; made when it is first needed, with 4 threads.
-    /// Give several loops one pool by setting it.
-    public var blockingPool: BlockingPool?
-    var ownsBlockingPool = false
+    var defaultPoolState = DefaultPool.unmade
 
     /// The loops that this one was started with; nil for a loop of its own.
     var crew: LoopCrew?
@@ -50,6 +47,7 @@ public final class IOLoop {
     @exclusivity(unchecked) var table = DescriptorTable()
     /// Sinks without a descriptor, which nothing else would keep.
     var keptSinks: [ObjectIdentifier: any ReadinessSink] = [:]
+    var madeShutdown: Shutdown?
     let contexts = ContextExecutor(endsDropped: true)
     @exclusivity(unchecked) var contextFreeTasks = ContextFreeTasks()
     var guests = GuestWaits()
@@ -259,11 +257,17 @@ public final class IOLoop {
         for sink in sinks { sink.loopIsClosing() }
         keptSinks = [:]
         do {
-            _ = try runIdleTurn()
+            // A callback that adds itself again and again has no last one.
+            for _ in 0..<IOLoop.closingTurnsMax {
+                _ = try runIdleTurn()
+                if executor.ready.isEmpty { break }
+            }
         } catch {
             logger.error("While closing: \(error)")
         }
     }
+
+    private static let closingTurnsMax = 1_000
 
     /// Frees what will never run, and what it holds, which may be the loop.
     private func dropCallbacks() {
@@ -275,7 +279,8 @@ public final class IOLoop {
         executor.ready = RingBuffer()
         futureWaits = [:]
         for wait in waits.values { wait.drop() }
-        withExtendedLifetime((timers, ready)) {}
+        let shutdown = madeShutdown.take()
+        withExtendedLifetime((timers, ready, shutdown)) {}
     }
 
     var isInTurns: Bool { state == .running || state == .stopping }
@@ -286,7 +291,9 @@ public final class IOLoop {
         StallMonitor.shared.remove(ObjectIdentifier(executor))
         signals = nil
         dropCallbacks()
-        if ownsBlockingPool { blockingPool?.close() }
+        defaultPoolState.close()
+        // They know their loop: left there, they and it would keep each other alive.
+        attachments = [:]
         executor.close()
         executor.loop = nil
         poller.close()

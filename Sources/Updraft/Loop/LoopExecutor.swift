@@ -134,6 +134,15 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
         for item in work { ready.append(item) }
     }
 
+    /// Whether callbacks wait for their turn, tasks that are ready left aside.
+    var hasQueuedCallbacks: Bool {
+        collectInbox()
+        return ready.contains { work in
+            if case .callback = work { return true }
+            return false
+        }
+    }
+
     /// Announces that the loop is about to block in its poll.
     ///
     /// - Returns: False if something came in meanwhile; then the poll must not block. The flag is

@@ -16,7 +16,7 @@ public typealias StreamHandler = nonisolated(nonsending) (IOStream) async throws
 /// ```
 ///
 /// Instead of giving a closure you may subclass and override `handleStream`. Contract rows K1-K8.
-open class TCPServer {
+open class TCPServer: Drainable {
     /// Bounds and switches of a server.
     public struct Options: Sendable {
         /// Connections that the kernel holds ready to be accepted.
@@ -54,6 +54,15 @@ open class TCPServer {
     private let connections: ConnectionSet
     private let streamOptions: SharedStreamOptions
     private var phase = Phase.idle
+
+    /// For what is built on a server: called when the loop's shutdown begins.
+    package var onDrain: () -> Void = {}
+
+    /// For what is built on a server: what a connection has yet to do, in log lines and dumps.
+    package var describeWork: ((IOStream) -> String?)? {
+        get { connections.describeWork }
+        set { connections.describeWork = newValue }
+    }
 
     private enum Phase {
         case idle
@@ -139,7 +148,8 @@ open class TCPServer {
     }
 
     /// Serves connections with `handler` until `stop` is called, then waits for those that are
-    /// open. If the calling task is cancelled, they are cancelled too.
+    /// open; or until a shutdown of the loop has drained them. If the calling task is cancelled,
+    /// they are cancelled too.
     ///
     /// - Throws: What `bind` throws; `CancellationError`; `TimeoutError`.
     public nonisolated(nonsending) func serve(_ handler: @escaping StreamHandler) async throws {
@@ -149,6 +159,8 @@ open class TCPServer {
         }
         phase = .serving
         connections.begin(scope: TaskScope.current, logger: logger)
+        loop.shutdown.join(self)
+        defer { loop.shutdown.leave(self) }
         do {
             try await acceptConnections(prepared(handler))
         } catch {
@@ -209,11 +221,35 @@ open class TCPServer {
         }
     }
 
+    // MARK: Draining
+
+    package func beginDrain() {
+        stop()
+        onDrain()
+        connections.endIdleInput()
+    }
+
+    package var inFlightCount: Int { connections.count }
+
+    package func describeInFlight(linesMax: Int) -> [String] {
+        connections.describe(linesMax: linesMax)
+    }
+
+    package nonisolated(nonsending) func drained() async throws {
+        try await connections.drained()
+    }
+
+    package nonisolated(nonsending) func cut() async {
+        await connections.cut()
+    }
+
     // MARK: Accepting
 
     private nonisolated(nonsending) func acceptConnections(
         _ handler: @escaping StreamHandler
     ) async throws {
+        // The loop's shutdown may have begun before.
+        guard phase == .serving else { return }
         try watchListeners()
         while phase == .serving {
             switch acceptBatch(handler) {

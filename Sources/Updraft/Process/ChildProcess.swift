@@ -4,7 +4,7 @@ internal import CUpdraft
 ///
 /// It is reaped exactly once, in the turn in which the loop learns of the end, whether anybody
 /// waits or not, and also if nobody keeps this object. If the loop is closed first, the program
-/// goes on (see `AbandonedChildren`).
+/// goes on, and is reaped all the same (see `AbandonedChildren`).
 package final class ChildProcess {
     /// How the end is noticed.
     package enum Watching: Sendable {
@@ -86,6 +86,15 @@ package final class ChildProcess {
             defer { waiters.removeAll { $0 === waiter } }
             try await waiter.wait(for: .child)
         }
+    }
+
+    /// Waits for the end, or for the loop's, whatever happens to the task: after a SIGKILL.
+    package nonisolated(nonsending) func waitUncancellably() async {
+        loop.checkThread("ChildProcess.wait")
+        guard case .running = state else { return }
+        let waiter = Waiter(loop: loop)
+        waiters.append(waiter)
+        await waiter.waitUncancellably()
     }
 
     /// Calls `callback` once, in a turn after the end was noticed, with the caller's task-locals;

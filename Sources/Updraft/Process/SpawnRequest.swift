@@ -15,16 +15,6 @@ package struct SpawnRequest {
         }
     }
 
-    /// Who gets a signal from the terminal, or one sent to the group.
-    package enum Group: Sendable {
-        /// The program together with this process.
-        case shared
-        /// The program alone, and what it starts.
-        case own
-        /// The same, and without a terminal.
-        case ownSession
-    }
-
     /// The program's file, with a slash; not looked up.
     package var path: String
 
@@ -41,7 +31,7 @@ package struct SpawnRequest {
     /// 1 and 2 is the null device.
     package var descriptors: [Descriptor] = []
 
-    package var group = Group.shared
+    package var group = Subprocess.Group.shared
 
     /// What the program gets when the *thread* that starts it ends, with the process or before it.
     /// Linux only; elsewhere the start fails. A program that changes its user loses it.

@@ -42,3 +42,21 @@ public struct SubprocessError: Error, Sendable, CustomStringConvertible {
         cause.map { "\(message) (\($0))" } ?? message
     }
 }
+
+extension SubprocessError {
+    /// The end of a program that has failed.
+    ///
+    /// - Parameter errors: What it wrote to standard error, of which the last line is told.
+    static func failed(
+        _ program: String, _ status: ExitStatus, saying errors: [UInt8] = []
+    ) -> SubprocessError {
+        var message = "'\(program)' ended with \(status)"
+        let lastLine = errors.split(separator: 0x0A).last ?? []
+        if !lastLine.isEmpty {
+            message += ": \(String(decoding: lastLine.prefix(lineBytesMax), as: UTF8.self))"
+        }
+        return SubprocessError(.failed, message + ".", status: status)
+    }
+
+    private static let lineBytesMax = 200
+}

@@ -193,6 +193,8 @@ extension IOStream {
     }
 }
 
+extension IOStream: OutputSink {}
+
 extension IOStream: Flushable {
     func flushTurn() {
         isInFlushQueue = false
