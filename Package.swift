@@ -22,6 +22,7 @@ let package = Package(
         .library(name: "Updraft", targets: ["Updraft"]),
         .library(name: "MessagePack", targets: ["MessagePack"]),
         .library(name: "UpdraftRPC", targets: ["UpdraftRPC"]),
+        .library(name: "UpdraftTLS", targets: ["UpdraftTLS"]),
         .library(name: "UpdraftTesting", targets: ["UpdraftTesting"]),
         .library(name: "UpdraftServiceLifecycle", targets: ["UpdraftServiceLifecycle"]),
         .executable(name: "leaderboard", targets: ["leaderboard"]),
@@ -62,6 +63,17 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // OpenSSL 3 (libssl-dev): only what is built on UpdraftTLS needs it.
+        .target(
+            name: "CUpdraftTLS",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .target(
+            name: "UpdraftTLS",
+            dependencies: [
+                "CUpdraftTLS", "Updraft", .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
         .target(name: "UpdraftTesting", dependencies: ["Updraft"], swiftSettings: settings),
         .target(
             name: "UpdraftServiceLifecycle",
@@ -90,7 +102,7 @@ let package = Package(
         .executableTarget(
             name: "echo-server",
             dependencies: [
-                "Updraft",
+                "Updraft", "UpdraftTLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Examples/echo-server",
@@ -111,7 +123,7 @@ let package = Package(
         // Every Swift block of the README and of docs/ stands in here, so that it compiles.
         .executableTarget(
             name: "Snippets",
-            dependencies: ["Updraft", "UpdraftRPC", "MessagePack", "UpdraftTesting"],
+            dependencies: ["Updraft", "UpdraftRPC", "UpdraftTLS", "MessagePack", "UpdraftTesting"],
             path: "Examples/Snippets", swiftSettings: settings),
         // One program as three kinds of user module: see scripts/check-hops.
         .executableTarget(
@@ -160,6 +172,20 @@ let package = Package(
         .testTarget(
             name: "UpdraftRPCTests",
             dependencies: ["Updraft", "UpdraftRPC", "MessagePack", "UpdraftTesting"],
+            swiftSettings: settings),
+        // Makes certificates for tests, new ones in each run.
+        .target(
+            name: "CTestCertificates", path: "Tests/CTestCertificates",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .executableTarget(
+            name: "tls-client", dependencies: ["Updraft", "UpdraftTLS"],
+            path: "Tests/TLSClient", swiftSettings: settings),
+        .testTarget(
+            name: "UpdraftTLSTests",
+            dependencies: [
+                "UpdraftTLS", "UpdraftRPC", "Updraft", "UpdraftTesting", "CTestCertificates",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "LeaderboardTests",

@@ -1,5 +1,6 @@
 public import ArgumentParser
 public import Updraft
+internal import UpdraftTLS
 
 extension PollerChoice: ExpressibleByArgument {}
 
@@ -47,7 +48,19 @@ struct EchoServer: ParsableCommand {
             valueName: "seconds"))
     var logBlocking: Double?
 
+    @Option(
+        help: ArgumentHelp(
+            "Speak TLS: the certificate and its chain (PEM). SIGHUP reads both files again.",
+            valueName: "file"))
+    var tlsCert: String?
+
+    @Option(help: ArgumentHelp("The private key of --tls-cert (PEM).", valueName: "file"))
+    var tlsKey: String?
+
     func validate() throws {
+        guard (tlsCert == nil) == (tlsKey == nil) else {
+            throw ValidationError("--tls-cert and --tls-key need each other.")
+        }
         guard (0...65_535).contains(port) else {
             throw ValidationError("The port must be between 0 and 65535, not \(port).")
         }
@@ -75,6 +88,7 @@ struct EchoServer: ParsableCommand {
 
     func run() throws {
         do {
+            let body = body(try makeTLSContext())
             if processes == 1 {
                 try IOLoop.run(loops: loops, poller: poller, body)
             } else {
@@ -86,16 +100,21 @@ struct EchoServer: ParsableCommand {
             throw failed(error)
         } catch let error as PreforkError {
             throw failed(error)
+        } catch let error as TLSError {
+            throw failed(error)
         }
     }
 
     /// What each loop does, in each process.
-    private var body: nonisolated(nonsending) @Sendable (IOLoop) async throws -> Void {
+    private func body(
+        _ tls: TLSServerContext?
+    ) -> nonisolated(nonsending) @Sendable (IOLoop) async throws -> Void {
         let (host, port, line) = (host, port, line)
         let threshold = logBlocking.map { Duration.seconds($0) }
         return { loop in
             loop.setBlockingLogThreshold(threshold)
             let server = TCPServer(host: host, port: port)
+            if let tls { try EchoServer.serveTLS(tls, server) }
             let announce = {
                 // One line, whatever the number of loops and processes: they share the port.
                 guard loop.name == "loop-0", Prefork.taskID == nil else { return }
@@ -116,6 +135,25 @@ struct EchoServer: ParsableCommand {
 
     private static func announce(_ address: SocketAddress) {
         StandardOutput.announce("listening on \(address)")
+    }
+
+    private func makeTLSContext() throws -> TLSServerContext? {
+        guard let tlsCert, let tlsKey else { return nil }
+        return try TLSServerContext(certificate: .file(tlsCert), privateKey: .file(tlsKey))
+    }
+
+    private static func serveTLS(_ context: TLSServerContext, _ server: TCPServer) throws {
+        server.useTLS(context)
+        // One loop is enough: all of them share the context.
+        guard server.loop.name == "loop-0" else { return }
+        try server.loop.addSignalHandler(.sighup) {
+            do {
+                try context.reload()
+                StandardOutput.complain("echo-server: the certificate was read again")
+            } catch {
+                StandardOutput.complain("echo-server: the old certificate stays: \(error)")
+            }
+        }
     }
 
     private func failed(_ error: any Error) -> ExitCode {

@@ -32,6 +32,12 @@ public final class RPCServer: RPCMethodRegistry {
     /// and `users`.
     public var onDisconnect: ((RPCPeer) -> Void)?
 
+    /// Runs in each connection's task before it speaks RPC; see `TCPServer.prepareStream`.
+    public var prepareStream: StreamHandler? {
+        get { server.prepareStream }
+        set { server.prepareStream = newValue }
+    }
+
     private let server: TCPServer
     private let context: RPCContext
     private var connected: [UInt64: RPCPeer] = [:]

@@ -16,6 +16,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
     case offLoop
     case line
     case reply
+    case handshake
     case shutdown
     case child
 
@@ -38,6 +39,7 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
         case .offLoop: "work off the loop"
         case .line: "a lock, an event or a queue"
         case .reply: "a reply"
+        case .handshake: "a TLS handshake"
         case .shutdown: "the shutdown"
         case .child: "a program to end"
         }

@@ -75,8 +75,10 @@ final class SocketTransport: Transport {
 }
 
 extension IOStream {
-    /// Whom the stream is connected to, if its transport is a socket.
+    /// Whom the stream is connected to, if a socket carries it, be it beneath TLS.
     public var peerAddress: SocketAddress? {
-        (transport as? SocketTransport)?.peerAddress
+        var transport = transport
+        while let upper = transport as? any LayeredTransport { transport = upper.base }
+        return (transport as? SocketTransport)?.peerAddress
     }
 }

@@ -43,6 +43,10 @@ open class TCPServer: Drainable {
     /// Where a handler's errors go, at `debug`, and trouble with accepting, at `warning`.
     public var logger = Logger(label: LoggerLabel.general)
 
+    /// Runs in each connection's task before its handler, as a TLS handshake does. What it throws
+    /// ends the connection as what the handler throws does. Set it before serving.
+    public var prepareStream: StreamHandler?
+
     private let host: String
     private let requestedPort: Int
     private var listeners: [Listener] = []
@@ -158,7 +162,7 @@ open class TCPServer: Drainable {
         loop.shutdown.join(self)
         defer { loop.shutdown.leave(self) }
         do {
-            try await acceptConnections(handler)
+            try await acceptConnections(prepared(handler))
         } catch {
             stop()
             await connections.cut()
@@ -207,6 +211,14 @@ open class TCPServer: Drainable {
     public nonisolated(nonsending) func drain(_ deadline: Duration) async -> Int {
         stop()
         return await connections.drain(deadline)
+    }
+
+    private func prepared(_ handler: @escaping StreamHandler) -> StreamHandler {
+        guard let prepareStream else { return handler }
+        return { stream in
+            try await prepareStream(stream)
+            try await handler(stream)
+        }
     }
 
     // MARK: Draining
