@@ -98,7 +98,7 @@ final class PipeTransport: Transport {
     /// That nobody reads is a failure only if there is nothing left to be read here either.
     private func noteWritable(_ events: IOEvents) {
         if events.meets(.error) { isBroken = true }
-        onReady?(readEnd == nil ? events : events.intersection(.write))
+        onReady?(events.intersection(readEnd == nil ? [.write, .error] : .write))
     }
 
     private func endIfNothingIsLeft(_ code: StreamError.Code, _ message: String) {
@@ -120,7 +120,10 @@ private final class PipeEnd: ReadinessSink {
         self.loop = loop
         try SystemError.check(
             cu_set_nonblocking(descriptor), "make descriptor \(descriptor) non-blocking")
-        let events: IOEvents = direction == .read ? [.read, .readHangup] : direction
+        var events: IOEvents = direction == .read ? [.read, .readHangup] : direction
+        // select(2), between a report of room and `rearm`, tells of a pipe without readers as
+        // being readable.
+        if loop.poller.needsRearm { events.insert(.read) }
         try loop.watch(descriptor, events: events.union(.error), mode: .edge, sink: self)
     }
 

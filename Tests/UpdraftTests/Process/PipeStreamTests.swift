@@ -57,6 +57,17 @@ import UpdraftTesting
         }
     }
 
+    @Test(arguments: PollerKind.tested)
+    func aReaderThatGoesAwayLaterIsNoticedWithoutAWrite(_ poller: PollerKind) async throws {
+        try await withLoop(poller: poller) { loop in
+            let (reader, writer) = try IOStream.pipe(on: loop)
+            // By now the poller has told of room, and nothing asks for more.
+            try await loop.turns(5)
+            reader.close()
+            try await writer.closed()
+        }
+    }
+
     @Test func aPipeThatHasEndedClosesItsStreamAndStaysReadable() async throws {
         try await withLoop { loop in
             let (reader, writer) = try IOStream.pipe(on: loop)
