@@ -65,6 +65,12 @@ extension IOLoop {
         case .callback(let callback):
             meter.callbacks &+= 1
             callback()
+        case .remoteCallback(let callback):
+            meter.callbacks &+= 1
+            guarded("A callback", callback)
+        case .remote(let callback):
+            meter.callbacks &+= 1
+            callback(self)
         }
     }
 
@@ -80,7 +86,7 @@ extension IOLoop {
         meter.note(.timeouts)
         meter.timeouts &+= UInt64(due.count)
         for timeout in due {
-            timers.takeDue(timeout)?()
+            if let action = timers.takeDue(timeout) { run(action) }
         }
         due.removeAll(keepingCapacity: due.count <= 1024)
         swap(&due, &dueScratch)

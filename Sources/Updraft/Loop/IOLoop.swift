@@ -261,14 +261,14 @@ public final class IOLoop {
     /// Frees what will never run, and what it holds, which may be the loop.
     private func dropCallbacks() {
         contexts.close()
-        let timers = timers
+        let actions = timers.takeAll()
         let ready = executor.ready
         let waits = futureWaits
-        self.timers = TimerHeap()
         executor.ready = RingBuffer()
         futureWaits = [:]
         for wait in waits.values { wait.drop() }
-        withExtendedLifetime((timers, ready)) {}
+        withExtendedLifetime(ready) {}
+        _ = consume actions
     }
 
     var isInTurns: Bool { state == .running || state == .stopping }

@@ -20,11 +20,15 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
     enum Work: @unchecked Sendable {
         case job(UnownedJob)
         case callback(() -> Void)
+        /// From any thread; may throw.
+        case remoteCallback(@Sendable () throws -> Void)
+        /// From any thread, for whoever needs the loop.
+        case remote(@Sendable (IOLoop) -> Void)
     }
 
     /// What other threads have handed over since the last turn.
     private struct Inbox {
-        var work: [Work] = []
+        var work = RingBuffer<Work>()
         var isClosed = false
     }
 
@@ -130,8 +134,12 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
 
     /// Moves what other threads handed over to the end of `ready`.
     func collectInbox() {
-        let work = takeInbox()
-        for item in work { ready.append(item) }
+        inbox.withLock { inbox in
+            if inbox.work.isEmpty { return }
+            // Most often nothing else is ready: then nothing is moved, and the queues change roles.
+            if ready.isEmpty { return swap(&inbox.work, &ready) }
+            while let item = inbox.work.popFirst() { ready.append(item) }
+        }
     }
 
     /// Announces that the loop is about to block in its poll.
@@ -155,17 +163,9 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
         let dropped = inbox.withLock { inbox in
             let work = inbox.work
             inbox.isClosed = true
-            inbox.work = []
+            inbox.work = RingBuffer()
             return work
         }
         withExtendedLifetime(dropped) {}
-    }
-
-    private func takeInbox() -> [Work] {
-        inbox.withLock { inbox in
-            let taken = inbox.work
-            inbox.work = []
-            return taken
-        }
     }
 }
