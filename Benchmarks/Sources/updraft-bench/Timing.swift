@@ -8,7 +8,7 @@ struct Times {
 
     static func now() -> Times {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Times(

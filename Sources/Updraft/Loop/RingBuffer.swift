@@ -54,7 +54,7 @@ struct RingBuffer<Element> {
     private mutating func grow() {
         var larger = ContiguousArray<Element?>(repeating: nil, count: slots.count * 2)
         for index in 0..<count {
-            larger[index] = slots[(head + index) & (slots.count - 1)]
+            larger[index] = slots[(head + index) & (slots.count - 1)].take()
         }
         slots = larger
         head = 0

@@ -107,6 +107,10 @@ struct TimerHeap: ~Copyable {
         slots.remove(timeout)?.action
     }
 
+    /// Begins to fetch what a due timeout runs, which is to be taken soon.
+    @inline(__always)
+    func prefetch(_ due: Timeout) { slots.prefetch(due) }
+
     /// Forgets all timeouts, those that are due included.
     ///
     /// - Returns: Their actions, to let go of when the heap is at rest again.
