@@ -1,3 +1,7 @@
+// Unsafe: `@unchecked Sendable` and raw pointers. `Delivery` is touched by the loop's thread only;
+// `Answer` is a semaphore of the system, which any thread may use until its last owner lets go; a
+// `ThreadBody` goes with its one reference to the thread that is made for it.
+
 import Glibc
 import Updraft
 

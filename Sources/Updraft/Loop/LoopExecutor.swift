@@ -110,8 +110,8 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
 
     // MARK: From any thread
 
-    /// Hands work to the loop and wakes it if it sleeps: one wake-up serves all that is posted until
-    /// it has woken. Dropped once the loop is closed (D4).
+    /// Hands work to the loop and wakes it if it sleeps: one wake-up serves all that is posted
+    /// until it has woken. Dropped once the loop is closed (D4).
     func post(_ work: Work) {
         if inbox.put(work) { waker.wake() }
     }
