@@ -2,6 +2,11 @@
 
 import PackageDescription
 
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
 // Apart from the package itself, so that its users never fetch or build this.
 let package = Package(
     name: "updraft-benchmarks",
@@ -14,10 +19,13 @@ let package = Package(
                 .product(name: "Updraft", package: "updraft"),
                 .product(name: "UpdraftRPC", package: "updraft"),
             ],
-            swiftSettings: [
-                .swiftLanguageMode(.v6),
-                .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-            ]
-        )
+            swiftSettings: settings
+        ),
+        // Timers and callbacks from other threads; `compare` runs it beside libuv.
+        .executableTarget(
+            name: "updraft-bench",
+            dependencies: [.product(name: "Updraft", package: "updraft")],
+            swiftSettings: settings
+        ),
     ]
 )

@@ -269,7 +269,7 @@ private func holding<R>(_ freed: Counter, _ body: () throws -> R) rethrows -> R 
             var tasks: Set<Int> = []
             let periodic = try PeriodicCallback(every: .seconds(1)) {
                 runs += 1
-                withUnsafeCurrentTask { tasks.insert($0.hashValue) }
+                _ = withUnsafeCurrentTask { tasks.insert($0.hashValue) }
             }
             periodic.start()
             try await loop.sleep(for: .milliseconds(10_500))

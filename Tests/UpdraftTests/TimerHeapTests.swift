@@ -36,7 +36,8 @@ import UpdraftTesting
             case 5..<8:
                 guard let index = naive.live.indices.randomElement(using: &random) else { break }
                 let timeout = naive.live.remove(at: index).timeout
-                #expect(heap.isPending(timeout))
+                let wasPending = heap.isPending(timeout)
+                #expect(wasPending)
                 let wasLive = heap.remove(timeout) != nil
                 #expect(wasLive)
                 dead.append(timeout)
@@ -50,14 +51,16 @@ import UpdraftTesting
                 heap.collectDue(now: now, into: &due)
                 ran = []
                 for timeout in due {
-                    heap.takeDue(timeout)?()
-                    #expect(!heap.isPending(timeout))
+                    try? heap.takeDue(timeout)?.callback()
+                    let isPending = heap.isPending(timeout)
+                    #expect(!isPending)
                 }
                 dead.append(contentsOf: due)
                 #expect(ran == naive.takeDue(now))
             }
-            #expect(heap.count == naive.live.count)
-            #expect(heap.nextDeadline == naive.live.map(\.deadline).min())
+            let (count, next) = (heap.count, heap.nextDeadline)
+            #expect(count == naive.live.count)
+            #expect(next == naive.live.map(\.deadline).min())
         }
     }
 
@@ -67,25 +70,112 @@ import UpdraftTesting
         let timeout = heap.add(deadline: 1) { ran += 1 }
         var due = ContiguousArray<Timeout>()
         heap.collectDue(now: 1, into: &due)
-        #expect(due.count == 1 && heap.count == 0)
+        let count = heap.count
+        #expect(due.count == 1 && count == 0)
         let wasLive = heap.remove(timeout) != nil
         let action = heap.takeDue(timeout)
         #expect(wasLive && action == nil)
     }
 
-    @Test func thousandsOfCancelledSleepsLeaveNothing() async throws {
-        try await withLoop { loop in
-            for _ in 0..<30 {
-                let tasks = (0..<1_000).map { _ in
-                    loop.spawn { try await loop.sleep(for: .seconds(3_600)) }
-                }
-                try await loop.nextTurn()
-                #expect(loop.timers.count >= 1_000)
-                for task in tasks { task.cancel() }
-                for task in tasks { await task.value }
-                #expect(loop.timers.count <= 1)
-            }
-            #expect(loop.taskCount == 1)
+    /// Deadlines as they come: around now, all the same, one after the other, and from one end of
+    /// time to the other.
+    private static func deadline(
+        _ kind: Int, _ now: Int64, _ number: Int, _ random: inout SeededGenerator
+    ) -> Int64 {
+        switch kind {
+        case 0: now + Int64.random(in: 0...1_000_000_000, using: &random)
+        case 1: now + 30_000_000_000
+        case 2: now + 60_000_000_000 + Int64(number)
+        case 3: Int64.random(in: .min ... .max, using: &random)
+        case 4: now + Int64.random(in: 0...3, using: &random)
+        default: Int64.max - Int64(number)
         }
+    }
+
+    /// Enough for groups to be parted, cleaned and parted again.
+    @Test(arguments: 1...6)
+    func agreesWithASortedListOfTensOfThousands_E5(seed: Int) {
+        var random = SeededGenerator(seed: UInt64(seed))
+        var heap = TimerHeap()
+        var live: [Timeout] = []
+        var sorted: [Timeout] = []
+        var now: Int64 = 0
+        for round in 0..<24 {
+            let kind = Int.random(in: 0..<6, using: &random)
+            for number in 0..<5_000 {
+                let deadline = Self.deadline(kind, now, number, &random)
+                live.append(heap.add(deadline: deadline) {})
+            }
+            live.shuffle(using: &random)
+            for _ in 0..<Int.random(in: 0..<live.count, using: &random) {
+                guard let timeout = live.popLast() else { break }
+                let wasLive = heap.remove(timeout) != nil
+                #expect(wasLive)
+            }
+            sorted = live.sorted { $0.precedes($1) }
+            let (count, dead, next) = (heap.count, heap.deadKeys, heap.nextDeadline)
+            #expect(count == live.count && next == sorted.first?.deadline)
+            #expect(dead <= max(512, count), "E4: dead keys are purged")
+            let few = heap.nextDeadlines(7)
+            #expect(few == sorted.prefix(7).map(\.deadline))
+
+            now += round % 3 == 0 ? 40_000_000_000 : 100_000_000
+            var due = ContiguousArray<Timeout>()
+            heap.collectDue(now: now, into: &due)
+            #expect(due.elementsEqual(sorted.prefix { $0.deadline <= now }))
+            live.removeAll { $0.deadline <= now }
+            for timeout in due { _ = heap.takeDue(timeout) }
+        }
+    }
+
+    @Test func aRemovedTimeoutLetsGoOfWhatItHoldsAtOnce_E4() {
+        final class Held {}
+        var heap = TimerHeap()
+        weak var held: Held?
+        var timeouts: [Timeout] = []
+        for number in 0..<10_000 {
+            let object = Held()
+            if number == 7_777 { held = object }
+            timeouts.append(heap.add(deadline: Int64(number)) { _ = object })
+        }
+        heap.remove(timeouts[7_777])
+        let dead = heap.deadKeys
+        #expect(held == nil && dead == 1)
+    }
+
+    @Test func aBurstGivesItsMemoryBackThoughOneTimeoutStays() {
+        var heap = TimerHeap()
+        let early = heap.add(deadline: 1) {}
+        var timeouts = (0..<100_000).map { heap.add(deadline: Int64($0) + 10) {} }
+        let late = heap.add(deadline: 1_000_000) {}
+        let full = heap.capacity
+        #expect(full >= 100_002)
+        var random = SeededGenerator(seed: 3)
+        timeouts.shuffle(using: &random)
+        for timeout in timeouts.prefix(50_000) { heap.remove(timeout) }
+        var due = ContiguousArray<Timeout>()
+        heap.collectDue(now: 100_020, into: &due)
+        #expect(due.count == 50_001)
+        for timeout in due { _ = heap.takeDue(timeout) }
+        let (count, left, dead) = (heap.count, heap.capacity, heap.deadKeys)
+        #expect(count == 1 && left <= 3 * 4_096 && dead <= 512)
+        let (isPast, isThere) = (!heap.isPending(early), heap.isPending(late))
+        #expect(isPast && isThere)
+    }
+
+    @Test func handlesOfAGoneBurstStayHarmless_E4() {
+        var heap = TimerHeap()
+        let stays = heap.add(deadline: 0) {}
+        let gone = (0..<20_000).map { heap.add(deadline: Int64($0) + 1) {} }
+        for timeout in gone { heap.remove(timeout) }
+        let fresh = (0..<20_000).map { heap.add(deadline: Int64($0) + 1) {} }
+        for timeout in gone {
+            let action = heap.remove(timeout)
+            #expect(action == nil)
+        }
+        let count = heap.count
+        #expect(count == fresh.count + 1)
+        let isThere = heap.isPending(stays)
+        #expect(isThere)
     }
 }

@@ -18,6 +18,9 @@ extern __thread void *cu_current_loop_word __attribute__((tls_model("initial-exe
 static inline void *cu_current_loop(void) { return cu_current_loop_word; }
 static inline void cu_set_current_loop(void *loop) { cu_current_loop_word = loop; }
 
+// Begins to fetch the cache line at an address that will be written to soon.
+static inline void cu_prefetch(const void *address) { __builtin_prefetch(address, 1); }
+
 // The running task, as an address that is only compared, or NULL outside tasks. The public way to
 // ask (withUnsafeCurrentTask) costs some 350 instructions in each wait.
 void *cu_current_task(void);

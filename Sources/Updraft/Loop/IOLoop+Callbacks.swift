@@ -105,14 +105,13 @@ extension IOLoop {
         _ instant: LoopInstant, _ context: CallbackContext?,
         _ callback: @escaping () throws -> Void
     ) -> Timeout {
-        guard let context else {
-            return timers.add(deadline: instant.nanoseconds) { [unowned self] in
-                guarded("A timeout", callback)
-            }
-        }
-        return timers.add(deadline: instant.nanoseconds) { [unowned self] in
-            context.run { guarded("A timeout", callback) }
-        }
+        timers.add(deadline: instant.nanoseconds, context: context, action: callback)
+    }
+
+    /// Runs what a due timeout is for.
+    func run(_ action: TimerAction) {
+        guard let context = action.context else { return guarded("A timeout", action.callback) }
+        context.run { guarded("A timeout", action.callback) }
     }
 
     /// Takes a timeout back. It does nothing if the timeout has run or was removed (E4).
@@ -185,9 +184,7 @@ extension IOLoop {
         /// Tornado's; a signal handler itself must not call it, for it takes a lock and memory.
         /// `IOLoop.addSignalHandler` runs its handlers on the loop.
         public func addCallbackFromSignal(_ callback: @escaping @Sendable () throws -> Void) {
-            executor.postCallback { loop in
-                if !loop.isClosing { loop.guarded("A callback", callback) }
-            }
+            executor.post(.remoteCallback(callback))
         }
 
         /// Stops the loop; see `IOLoop.stop`.
@@ -207,9 +204,6 @@ extension LoopExecutor {
 
     /// Runs a callback with the loop, on its thread, in its next turn.
     func postCallback(_ callback: @escaping @Sendable (IOLoop) -> Void) {
-        post(
-            .callback { [unowned self] in
-                if let loop { callback(loop) }
-            })
+        post(.remote(callback))
     }
 }

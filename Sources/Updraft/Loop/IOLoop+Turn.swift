@@ -44,12 +44,13 @@ extension IOLoop {
     /// to a bound, unless a callback stands before them.
     private func runReady() {
         meter.note(.callbacks)
-        executor.collectInbox()
+        var arrived = executor.takeInbox()
         var snapshot = executor.ready.count
         while snapshot > 0, let work = executor.ready.popFirst() {
             snapshot -= 1
             run(work)
         }
+        while let work = arrived.popFirst() { run(work) }
         var extra = limits.extraJobsMax
         while extra > 0, case .job(let job)? = executor.ready.first {
             _ = executor.ready.popFirst()
@@ -67,6 +68,13 @@ extension IOLoop {
         case .callback(let callback):
             meter.callbacks &+= 1
             callback()
+        case .remoteCallback(let callback):
+            if isClosing { return }
+            meter.callbacks &+= 1
+            guarded("A callback", callback)
+        case .remote(let callback):
+            meter.callbacks &+= 1
+            callback(self)
         }
     }
 
@@ -81,8 +89,9 @@ extension IOLoop {
         timers.collectDue(now: now, into: &due)
         meter.note(.timeouts)
         meter.timeouts &+= UInt64(due.count)
-        for timeout in due {
-            timers.takeDue(timeout)?()
+        for (index, timeout) in due.enumerated() {
+            if index + 16 < due.count { timers.prefetch(due[index + 16]) }
+            if let action = timers.takeDue(timeout) { run(action) }
         }
         due.removeAll(keepingCapacity: due.count <= 1024)
         swap(&due, &dueScratch)

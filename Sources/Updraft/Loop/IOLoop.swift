@@ -272,18 +272,18 @@ public final class IOLoop {
     /// Frees what will never run, and what it holds, which may be the loop.
     private func dropCallbacks() {
         contexts.close()
-        let timers = timers
+        let actions = timers.takeAll()
         let ready = executor.ready
         let waits = futureWaits
         // They know their loop: left there, they and it would keep each other alive.
         let attachments = attachments
-        self.timers = TimerHeap()
         executor.ready = RingBuffer()
         futureWaits = [:]
         self.attachments = [:]
         for wait in waits.values { wait.drop() }
         let shutdown = madeShutdown.take()
-        withExtendedLifetime((timers, ready, attachments, shutdown)) {}
+        withExtendedLifetime((ready, attachments, shutdown)) {}
+        _ = consume actions
     }
 
     var isInTurns: Bool { state == .running || state == .stopping }

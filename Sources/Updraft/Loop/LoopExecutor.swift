@@ -1,10 +1,9 @@
 // Unsafe: `@unchecked Sendable`, twice. `ready`, `isBusy` and `loop` are touched only by the thread
-// whose current-loop word is this executor's address; `inbox` and `isSleeping` are the locked and
-// the atomic part that every thread may touch. `loop` is unowned and unsafe for speed: the loop
+// whose current-loop word is this executor's address; `inbox` is the part that every thread may
+// touch. `loop` is unowned and unsafe for speed: the loop
 // sets it when it is made and clears it before it goes away.
 
 internal import CUpdraft
-internal import Synchronization
 
 /// Runs a loop's tasks on the loop's thread: the executor that every task of the library carries
 /// as its task-executor preference.
@@ -20,12 +19,10 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
     enum Work: @unchecked Sendable {
         case job(UnownedJob)
         case callback(() -> Void)
-    }
-
-    /// What other threads have handed over since the last turn.
-    private struct Inbox {
-        var work: [Work] = []
-        var isClosed = false
+        /// From any thread; may throw.
+        case remoteCallback(@Sendable () throws -> Void)
+        /// From any thread, for whoever needs the loop.
+        case remote(@Sendable (IOLoop) -> Void)
     }
 
     let waker: Waker
@@ -34,8 +31,8 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
     /// Loop's thread: the loop, as long as it is open.
     unowned(unsafe) var loop: IOLoop?
 
-    private let inbox = Mutex(Inbox())
-    private let isSleeping = Atomic<Bool>(false)
+    /// What other threads have handed over since the last turn.
+    private let inbox = Inbox<Work>()
 
     /// Loop's thread: what step 1 of the next turn runs, first in, first out.
     @exclusivity(unchecked) var ready = RingBuffer<Work>()
@@ -113,68 +110,40 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
 
     // MARK: From any thread
 
-    /// Hands work to the loop and wakes it if it sleeps. Dropped once the loop is closed (D4).
+    /// Hands work to the loop and wakes it if it sleeps: one wake-up serves all that is posted
+    /// until it has woken. Dropped once the loop is closed (D4).
     func post(_ work: Work) {
-        inbox.withLock { inbox in
-            if !inbox.isClosed { inbox.work.append(work) }
-        }
-        wake()
-    }
-
-    /// Wakes the loop if it sleeps. One wake-up serves all that was posted since it went to sleep.
-    func wake() {
-        if isSleeping.exchange(false, ordering: .sequentiallyConsistent) { waker.wake() }
+        if inbox.put(work) { waker.wake() }
     }
 
     // MARK: On the loop's thread
 
     /// Moves what other threads handed over to the end of `ready`.
     func collectInbox() {
-        let work = takeInbox()
-        for item in work { ready.append(item) }
+        var taken = inbox.takeAll()
+        while let work = taken.popFirst() { ready.append(work) }
     }
 
     /// Whether callbacks wait for their turn, tasks that are ready left aside.
     var hasQueuedCallbacks: Bool {
         collectInbox()
         return ready.contains { work in
-            if case .callback = work { return true }
-            return false
+            if case .job = work { return false }
+            return true
         }
     }
+
+    /// Takes what other threads handed over. It comes after what stands in `ready` at the time.
+    @inline(__always)
+    func takeInbox() -> Inbox<Work>.Taken { inbox.takeAll() }
 
     /// Announces that the loop is about to block in its poll.
     ///
-    /// - Returns: False if something came in meanwhile; then the poll must not block. The flag is
-    ///   set before the inbox is looked at, so one side always sees the other.
-    func prepareToSleep() -> Bool {
-        isSleeping.store(true, ordering: .sequentiallyConsistent)
-        let isEmpty = inbox.withLock { $0.work.isEmpty }
-        if !isEmpty { isSleeping.store(false, ordering: .sequentiallyConsistent) }
-        return isEmpty
-    }
+    /// - Returns: False if something came in meanwhile; then the poll must not block.
+    func prepareToSleep() -> Bool { inbox.fallAsleep() }
 
-    func didWakeUp() {
-        isSleeping.store(false, ordering: .sequentiallyConsistent)
-    }
+    func didWakeUp() { inbox.wakeUp() }
 
     /// From here on posted work is dropped.
-    func close() {
-        // Freed outside the lock: what the callbacks hold may have something to post.
-        let dropped = inbox.withLock { inbox in
-            let work = inbox.work
-            inbox.isClosed = true
-            inbox.work = []
-            return work
-        }
-        withExtendedLifetime(dropped) {}
-    }
-
-    private func takeInbox() -> [Work] {
-        inbox.withLock { inbox in
-            let taken = inbox.work
-            inbox.work = []
-            return taken
-        }
-    }
+    func close() { inbox.close() }
 }

@@ -1,15 +1,28 @@
-/// A growing first-in, first-out queue in one array; it never shrinks below its last need.
+/// A growing first-in, first-out queue in one array, which shrinks after a burst.
 struct RingBuffer<Element> {
     private var slots: ContiguousArray<Element?>
     private var head = 0
     private(set) var count = 0
+    /// The most elements there were since the queue was last empty.
+    private var peak = 0
+    private let capacityMin: Int
 
-    /// - Parameter capacity: A power of two.
+    /// Up to here a queue keeps what it has grown to.
+    private static var capacityKept: Int { 1_024 }
+    /// Above this it keeps nothing once it is empty: growing again costs little beside what is put
+    /// in, and who knows whether it will ever be needed again.
+    private static var capacityKeptMax: Int { 65_536 }
+
+    /// - Parameter capacity: A power of two; the queue never has less.
     init(capacity: Int = 64) {
         slots = ContiguousArray(repeating: nil, count: capacity)
+        capacityMin = capacity
     }
 
     var isEmpty: Bool { count == 0 }
+
+    /// Elements that there is room for.
+    var capacity: Int { slots.count }
 
     var first: Element? { count == 0 ? nil : slots[head] }
 
@@ -21,6 +34,7 @@ struct RingBuffer<Element> {
         if count == slots.count { grow() }
         slots[(head + count) & (slots.count - 1)] = element
         count += 1
+        if count > peak { peak = count }
     }
 
     mutating func popFirst() -> Element? {
@@ -28,13 +42,23 @@ struct RingBuffer<Element> {
         let element = slots[head].take()
         head = (head + 1) & (slots.count - 1)
         count -= 1
+        if count == 0, slots.count > Self.capacityKept { emptied() }
         return element
+    }
+
+    /// Gives memory back that was not needed lately. Who needs much in every turn keeps it.
+    private mutating func emptied() {
+        if peak <= slots.count / 4 || slots.count > Self.capacityKeptMax {
+            slots = ContiguousArray(repeating: nil, count: capacityMin)
+            head = 0
+        }
+        peak = 0
     }
 
     private mutating func grow() {
         var larger = ContiguousArray<Element?>(repeating: nil, count: slots.count * 2)
         for index in 0..<count {
-            larger[index] = slots[(head + index) & (slots.count - 1)]
+            larger[index] = slots[(head + index) & (slots.count - 1)].take()
         }
         slots = larger
         head = 0

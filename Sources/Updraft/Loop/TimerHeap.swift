@@ -1,69 +1,73 @@
-/// The pending timeouts of a loop: a 4-ary heap of small keys over a slab of actions.
+/// The pending timeouts of a loop, in the order in which they are to run (contract rows E4, E5,
+/// B11).
 ///
-/// Every slab entry knows its place in the heap, so a removal takes the timeout out at once; no
-/// dead entries pile up (contract rows E4, E5 ask for no more than that they are purged). Four
-/// children a node halve the depth of a binary heap, and the four keys share two cache lines.
-/// Equal deadlines keep their order of insertion (B11).
-struct TimerHeap {
-    private struct Key {
-        var deadline: Int64
-        var sequence: UInt64
-        var slot: UInt32
-
-        @inline(__always)
-        func precedes(_ other: Key) -> Bool {
-            deadline < other.deadline
-                || (deadline == other.deadline && sequence < other.sequence)
-        }
-    }
-
-    private enum Place {
-        case free
-        case heap(Int)
-        /// Collected as due, not yet run: can still be removed.
-        case due
-    }
-
-    private struct Entry {
-        var action: (() -> Void)?
-        var place: Place
-        var generation: UInt32
-    }
-
-    private var heap: ContiguousArray<Key> = []
-    private var slab: ContiguousArray<Entry> = []
-    private var free: ContiguousArray<UInt32> = []
+/// Only the nearest timeouts are kept in order, in a heap that fits into the processor's first
+/// cache. The others lie in groups by deadline, unordered; when the heap has run empty the next
+/// group is parted, again and again, until its first part is small. So each key is moved a few
+/// times, always along with its neighbours, where one large heap would miss the cache at every
+/// level: see `docs/performance.md`.
+///
+/// A removed timeout's action is let go of at once. Its key stays, dead, until it is come across
+/// or more than half of the keys that it lies with are dead.
+struct TimerHeap: ~Copyable {
+    private var slots = TimerSlots()
+    private var near = NearTimers()
+    /// Farthest first; every deadline in the last is after all those in `near`.
+    private var far: ContiguousArray<FarTimers> = []
+    private var nearMax = TimerHeap.nearMaxAtFirst
     private var sequence: UInt64 = 0
+    private var deadCount = 0
+
+    /// A group up to this size is ordered.
+    private static let orderedMax = 128
+    /// When so many have been added to the nearest, the farther ones of them are taken out.
+    private static let nearMaxAtFirst = 512
+    /// A group with fewer dead keys is left alone; E4's number for all groups together.
+    private static let deadMin = 32
+    private static let deadMaxOfAll = 512
 
     /// Timeouts that are pending, without those that are due and waiting to run.
-    var count: Int { heap.count }
+    private(set) var count = 0
 
     /// The earliest deadline, in the clock's nanoseconds.
-    var nextDeadline: Int64? { heap.first?.deadline }
+    @inline(__always)
+    var nextDeadline: Int64? { near.first?.deadline }
+
+    /// Places for timeouts that take memory, for tests.
+    var capacity: Int { slots.capacity }
+
+    /// Keys of timeouts that were removed, for tests.
+    var deadKeys: Int { deadCount }
 
     /// The earliest deadlines, at most so many, in their order.
     func nextDeadlines(_ countMax: Int) -> [Int64] {
-        var found: [Int64] = []
-        // Whoever is next stands below one that was found before.
-        var candidates = heap.isEmpty ? [] : [0]
-        while found.count < countMax,
-            let next = candidates.indices.min(by: {
-                heap[candidates[$0]].precedes(heap[candidates[$1]])
-            })
-        {
-            let index = candidates.remove(at: next)
-            found.append(heap[index].deadline)
-            candidates += (index * 4 + 1..<index * 4 + 5).filter { $0 < heap.count }
+        var found = near.keys.filter { slots.isLive($0) }.map(\.deadline)
+        for group in far.reversed() where found.count < countMax {
+            found += group.keys.filter { slots.isLive($0) }.map(\.deadline)
         }
-        return found
+        return Array(found.sorted().prefix(countMax))
     }
 
-    mutating func add(deadline: Int64, action: @escaping () -> Void) -> Timeout {
-        let slot = takeSlot(action)
+    /// Adds a timeout.
+    ///
+    /// - Parameter context: The task-locals that `action` is to run with, if any.
+    @inline(__always)
+    mutating func add(
+        deadline: Int64, context: CallbackContext? = nil, action: @escaping () throws -> Void
+    ) -> Timeout {
         sequence += 1
-        heap.append(Key(deadline: deadline, sequence: sequence, slot: slot))
-        siftUp(heap.count - 1)
-        return Timeout(slot: slot, generation: slab[Int(slot)].generation)
+        let slot = slots.insert(TimerAction(callback: action, context: context), for: sequence)
+        let key = Timeout(deadline: deadline, sequence: sequence, slot: slot)
+        count += 1
+        if isNear(deadline) {
+            near.insert(key)
+            if near.keys.count > nearMax { partNear() }
+        } else {
+            let group = farIndex(deadline)
+            far[group].keys.append(key)
+            if far[group].keys.count > far[group].countMax { partFar(group) }
+        }
+        return key
     }
 
     /// Takes a timeout out, if it is still to run.
@@ -71,100 +75,184 @@ struct TimerHeap {
     /// - Returns: Its action, for the caller to let go of when the heap is at rest again: an object
     ///   that goes away with it may add and remove timeouts.
     @discardableResult
-    mutating func remove(_ timeout: Timeout) -> (() -> Void)? {
-        let slot = Int(timeout.slot)
-        guard slot < slab.count, slab[slot].generation == timeout.generation else { return nil }
-        switch slab[slot].place {
-        case .free: return nil
-        case .due: break
-        case .heap(let index): removeKey(at: index)
-        }
-        return release(slot)
-    }
-
-    /// Whether the timeout is still to run.
-    func isPending(_ timeout: Timeout) -> Bool {
-        let slot = Int(timeout.slot)
-        return slot < slab.count && slab[slot].generation == timeout.generation
-    }
-
-    /// Takes the timeouts that are due out of the heap, in the order in which they are to run.
-    mutating func collectDue(now: Int64, into due: inout ContiguousArray<Timeout>) {
-        while let first = heap.first, first.deadline <= now {
-            removeKey(at: 0)
-            let slot = Int(first.slot)
-            slab[slot].place = .due
-            due.append(Timeout(slot: first.slot, generation: slab[slot].generation))
-        }
-    }
-
-    /// The action of a due timeout, unless it was removed since it was collected.
-    mutating func takeDue(_ timeout: Timeout) -> (() -> Void)? {
-        let slot = Int(timeout.slot)
-        guard slab[slot].generation == timeout.generation else { return nil }
-        return release(slot)
-    }
-
-    private mutating func takeSlot(_ action: @escaping () -> Void) -> UInt32 {
-        if let slot = free.popLast() {
-            slab[Int(slot)].action = action
-            return slot
-        }
-        slab.append(Entry(action: action, place: .free, generation: 0))
-        return UInt32(slab.count - 1)
-    }
-
-    private mutating func release(_ slot: Int) -> (() -> Void)? {
-        let action = slab[slot].action.take()
-        slab[slot].place = .free
-        slab[slot].generation &+= 1
-        free.append(UInt32(slot))
+    @inline(__always)
+    mutating func remove(_ timeout: Timeout) -> TimerAction? {
+        guard let (action, wasDue) = slots.remove(timeout) else { return nil }
+        if !wasDue { noteDead(timeout) }
         return action
     }
 
-    private mutating func removeKey(at index: Int) {
-        let last = heap.removeLast()
-        guard index < heap.count else { return }
-        heap[index] = last
-        if index > 0, last.precedes(heap[(index - 1) / 4]) {
-            siftUp(index)
-        } else {
-            siftDown(index)
-        }
-    }
+    /// Whether the timeout is still to run.
+    func isPending(_ timeout: Timeout) -> Bool { slots.isTaken(timeout) }
 
-    private mutating func siftUp(_ start: Int) {
-        let key = heap[start]
-        var index = start
-        while index > 0 {
-            let parent = (index - 1) / 4
-            guard key.precedes(heap[parent]) else { break }
-            put(heap[parent], at: index)
-            index = parent
-        }
-        put(key, at: index)
-    }
-
-    private mutating func siftDown(_ start: Int) {
-        let key = heap[start]
-        var index = start
-        while true {
-            let firstChild = index * 4 + 1
-            guard firstChild < heap.count else { break }
-            let childrenEnd = min(firstChild + 4, heap.count)
-            var least = firstChild
-            for child in firstChild..<childrenEnd where heap[child].precedes(heap[least]) {
-                least = child
+    /// Takes the timeouts that are due out of the heap, in the order in which they are to run.
+    mutating func collectDue(now: Int64, into due: inout ContiguousArray<Timeout>) {
+        while let first = near.first, first.deadline <= now {
+            near.removeFirst()
+            if slots.markDue(first) {
+                due.append(first)
+                count -= 1
+            } else {
+                deadCount -= 1
+                near.dead -= 1
             }
-            guard heap[least].precedes(key) else { break }
-            put(heap[least], at: index)
-            index = least
+            if near.first == nil { refillNear() }
         }
-        put(key, at: index)
+        settle()
     }
 
-    private mutating func put(_ key: Key, at index: Int) {
-        heap[index] = key
-        slab[Int(key.slot)].place = .heap(index)
+    /// The action of a due timeout, unless it was removed since it was collected.
+    @inline(__always)
+    mutating func takeDue(_ timeout: Timeout) -> TimerAction? {
+        slots.remove(timeout)?.action
+    }
+
+    /// Begins to fetch what a due timeout runs, which is to be taken soon.
+    @inline(__always)
+    func prefetch(_ due: Timeout) { slots.prefetch(due) }
+
+    /// Forgets all timeouts, those that are due included.
+    ///
+    /// - Returns: Their actions, to let go of when the heap is at rest again.
+    mutating func takeAll() -> TimerSlots {
+        var taken = TimerSlots()
+        swap(&taken, &slots)
+        count = 0
+        clear()
+        return taken
+    }
+
+    // MARK: Where a deadline lies
+
+    @inline(__always)
+    private func isNear(_ deadline: Int64) -> Bool {
+        guard let nearest = far.last else { return true }
+        return deadline < nearest.lowerBound
+    }
+
+    /// The group of a deadline that is not near: the first whose bound is not after it.
+    @inline(__always)
+    private func farIndex(_ deadline: Int64) -> Int {
+        var low = 0
+        var high = far.count - 1
+        while low < high {
+            let middle = (low + high) / 2
+            if far[middle].lowerBound <= deadline { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+
+    // MARK: Parting
+
+    /// What is farther of the nearest goes into groups.
+    @inline(never)
+    private mutating func partNear() {
+        deadCount -= near.dead
+        takeNear(live(near.keys))
+    }
+
+    /// Makes the nearest timeouts of the next group the near ones.
+    @inline(never)
+    private mutating func refillNear() {
+        while near.first == nil, let group = far.popLast() {
+            deadCount -= group.dead
+            takeNear(group.dead == 0 ? group.keys : live(group.keys))
+        }
+        if far.isEmpty { far = [] }
+    }
+
+    /// - Parameter keys: All of them before `far`, and none of them dead.
+    private mutating func takeNear(_ keys: ContiguousArray<Timeout>) {
+        var keys = keys
+        while keys.count > Self.orderedMax, var parts = FarTimers.part(keys, into: 128) {
+            parts.reverse()
+            keys = parts.removeLast().keys
+            far.append(contentsOf: parts)
+        }
+        // Where one deadline has more than that, parting will not help soon.
+        nearMax = max(Self.nearMaxAtFirst, keys.count * 2)
+        for key in keys { slots.prefetch(key) }
+        near = NearTimers(keys)
+    }
+
+    @inline(never)
+    private mutating func partFar(_ index: Int) {
+        if far[index].dead > 0 { cleanFar(index) }
+        guard far[index].keys.count > far[index].countMax / 2 else { return }
+        guard var parts = FarTimers.part(far[index].keys, into: 8) else {
+            far[index].countMax *= 2
+            return
+        }
+        parts[0].lowerBound = far[index].lowerBound
+        far.replaceSubrange(index...index, with: parts.reversed())
+    }
+
+    // MARK: Dead keys
+
+    @inline(__always)
+    private mutating func noteDead(_ timeout: Timeout) {
+        count -= 1
+        deadCount += 1
+        if isNear(timeout.deadline) {
+            near.dead += 1
+            if near.dead > Self.deadMin, near.dead * 2 > near.keys.count { cleanNear() }
+            if near.first?.sequence == timeout.sequence || near.first == nil { settle() }
+        } else {
+            let group = farIndex(timeout.deadline)
+            far[group].dead += 1
+            let dead = far[group].dead
+            if dead > Self.deadMin, dead * 2 > far[group].keys.count { cleanFar(group) }
+        }
+        if deadCount > Self.deadMaxOfAll, deadCount > count { cleanAll() }
+    }
+
+    /// Lets the earliest key be a live one, and lets go of everything where there is none.
+    private mutating func settle() {
+        if count == 0 { return clear() }
+        while let first = near.first, !slots.isLive(first) {
+            near.removeFirst()
+            near.dead -= 1
+            deadCount -= 1
+        }
+        if near.first == nil { refillNear() }
+    }
+
+    private mutating func clear() {
+        near.removeAll(keepingCapacity: near.keys.capacity <= Self.nearMaxAtFirst * 2)
+        far = []
+        nearMax = Self.nearMaxAtFirst
+        deadCount = 0
+    }
+
+    @inline(never)
+    private mutating func cleanNear() {
+        deadCount -= near.dead
+        near = NearTimers(live(near.keys))
+        if near.first == nil { refillNear() }
+    }
+
+    @inline(never)
+    private mutating func cleanFar(_ index: Int) {
+        deadCount -= far[index].dead
+        far[index].dead = 0
+        far[index].keys = live(far[index].keys)
+    }
+
+    @inline(never)
+    private mutating func cleanAll() {
+        for index in far.indices where far[index].dead > 0 { cleanFar(index) }
+        far.removeAll { $0.keys.isEmpty }
+        cleanNear()
+    }
+
+    private func live(_ keys: ContiguousArray<Timeout>) -> ContiguousArray<Timeout> {
+        let ahead = 16
+        var live = ContiguousArray<Timeout>()
+        live.reserveCapacity(keys.count)
+        for (index, key) in keys.enumerated() {
+            if index + ahead < keys.count { slots.prefetch(keys[index + ahead]) }
+            if slots.isLive(key) { live.append(key) }
+        }
+        return live
     }
 }

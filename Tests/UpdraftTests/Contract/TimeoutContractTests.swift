@@ -114,7 +114,7 @@ import UpdraftTesting
         try await withVirtualLoop { loop in
             let handles = (0..<100).map { _ in loop.callLater(.seconds(1)) {} }
             #expect(Set(handles).count == 100)
-            #expect(MemoryLayout<Timeout>.size <= 16)
+            #expect(MemoryLayout<Timeout>.size <= 24)
         }
     }
 

@@ -1,0 +1,114 @@
+// Unsafe: `@unchecked Sendable` and raw pointers. `Delivery` is touched by the loop's thread only;
+// `Answer` is a semaphore of the system, which any thread may use until its last owner lets go; a
+// `ThreadBody` goes with its one reference to the thread that is made for it.
+
+import Glibc
+import Updraft
+
+/// Callbacks from other threads: `remote.addCallback`.
+struct AsyncBench {
+    let count: Int
+
+    func run() throws {
+        try pingPong(rounds: count / 10)
+        try burst(threads: 1)
+        try burst(threads: 2)
+    }
+
+    /// Another thread posts a callback and waits until it has run, again and again: each one wakes
+    /// the loop.
+    private func pingPong(rounds: Int) throws {
+        let loop = try IOLoop()
+        defer { loop.close() }
+        let remote = loop.remote
+        let start = Times.now()
+        let thread = spawnThread {
+            let answer = Answer()
+            for _ in 0..<rounds {
+                remote.addCallback { answer.give() }
+                answer.wait()
+            }
+            remote.stop()
+        }
+        try loop.start()
+        pthread_join(thread, nil)
+        report("updraft", "ping-pong", rounds, since: start)
+    }
+
+    /// Threads post as fast as they can; the loop runs what has arrived.
+    private func burst(threads threadCount: Int) throws {
+        let loop = try IOLoop()
+        defer { loop.close() }
+        let remote = loop.remote
+        let session = Delivery(expected: count)
+        let each = count / threadCount
+        let start = Times.now()
+        let threads = (0..<threadCount).map { _ in
+            spawnThread {
+                for _ in 0..<each {
+                    remote.addCallback { session.arrived() }
+                }
+            }
+        }
+        try loop.start()
+        report("updraft", "burst-\(threadCount)", count, since: start)
+        for thread in threads { pthread_join(thread, nil) }
+    }
+}
+
+/// Counts on the loop's thread, and stops the loop when all are there.
+private final class Delivery: @unchecked Sendable {
+    private var left: Int
+
+    init(expected: Int) {
+        left = expected
+    }
+
+    func arrived() {
+        left -= 1
+        if left == 0 { IOLoop.current.stop() }
+    }
+}
+
+/// A semaphore, as the C program has.
+private final class Answer: @unchecked Sendable {
+    private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+
+    init() {
+        sem_init(semaphore, 0, 0)
+    }
+
+    deinit {
+        sem_destroy(semaphore)
+        semaphore.deallocate()
+    }
+
+    func give() {
+        sem_post(semaphore)
+    }
+
+    func wait() {
+        while sem_wait(semaphore) != 0 {}
+    }
+}
+
+private final class ThreadBody {
+    let run: @Sendable () -> Void
+
+    init(_ run: @escaping @Sendable () -> Void) {
+        self.run = run
+    }
+}
+
+private func spawnThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
+    var thread = pthread_t()
+    let argument = Unmanaged.passRetained(ThreadBody(body)).toOpaque()
+    let result = pthread_create(
+        &thread, nil,
+        { argument in
+            if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run() }
+            return nil
+        }, argument)
+    precondition(result == 0, "no thread")
+    return thread
+}

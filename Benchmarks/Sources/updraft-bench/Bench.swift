@@ -1,0 +1,32 @@
+import Updraft
+
+/// Timers, and callbacks from other threads. One line a figure, for `Benchmarks/compare`.
+@main
+struct Bench {
+    static let usage = """
+        usage: updraft-bench timers updraft|updraft-context|heap [COUNT]
+               updraft-bench async [COUNT]
+
+        """
+
+    static func main() throws {
+        var arguments = CommandLine.arguments.dropFirst()
+        switch arguments.popFirst() {
+        case "timers":
+            let subject = arguments.popFirst()
+            let count = arguments.popFirst().flatMap { Int($0) } ?? 1_000_000
+            switch subject {
+            case "updraft": try TimerBench(name: "updraft", count: count).runPlain()
+            case "updraft-context":
+                try TimerBench(name: "updraft-context", count: count).runInTask()
+            case "heap": HeapBench(count: count).run()
+            default: print(usage, terminator: "")
+            }
+        case "async":
+            let count = arguments.popFirst().flatMap { Int($0) } ?? 200_000
+            try AsyncBench(count: count).run()
+        default:
+            print(usage, terminator: "")
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import Updraft
+
+/// A clock that stands still until it is moved.
+final class StepClock: LoopClock {
+    var time = LoopInstant(nanoseconds: 0)
+
+    func now() -> LoopInstant { time }
+}
+
+/// The loop's own timers, by its public calls: `callLater` and `removeTimeout`.
+struct TimerBench {
+    let name: String
+    let count: Int
+
+    /// From outside tasks, and in callbacks without a context: no task-locals are taken along.
+    func runPlain() throws {
+        let clock = StepClock()
+        let loop = try IOLoop(clock: clock)
+        defer { loop.close() }
+        addChurnAndCancel(loop)
+        let session = Session()
+        for delay in randomDelays(count) { loop.callLater(delay) { session.expire() } }
+        // All at once; then a millisecond's worth a turn.
+        loop.spawnCallback {
+            clock.time = clock.time.advanced(by: .seconds(2))
+            loop.callLater(.zero) { loop.stop() }
+        }
+        var start = Times.now()
+        try loop.start()
+        report(name, "fire", session.fired, since: start)
+
+        for delay in randomDelays(count) { loop.callLater(delay) { session.expire() } }
+        let firedBefore = session.fired
+        func step() {
+            clock.time = clock.time.advanced(by: .milliseconds(1))
+            if session.fired - firedBefore < count { loop.spawnCallback(step) } else { loop.stop() }
+        }
+        loop.spawnCallback(step)
+        start = Times.now()
+        try loop.start()
+        report(name, "fire-by-1000", session.fired - firedBefore, since: start)
+    }
+
+    /// In a task: each timer takes the task's locals along.
+    func runInTask() throws {
+        try IOLoop.run { loop in
+            addChurnAndCancel(loop)
+            let session = Session()
+            for delay in randomDelays(count) { loop.callLater(delay) { session.expire() } }
+            let start = Times.now()
+            try await loop.sleep(for: .milliseconds(1_001))
+            while session.fired < count { try await loop.nextTurn() }
+            report(name, "fire", count, since: start)
+        }
+    }
+
+    private func addChurnAndCancel(_ loop: IOLoop) {
+        let delays = randomDelays(count)
+        let session = Session()
+        var random = SplitMix(seed: 2)
+        var timeouts: [Timeout] = []
+        timeouts.reserveCapacity(count)
+        var start = Times.now()
+        for delay in delays { timeouts.append(loop.callLater(delay) { session.expire() }) }
+        report(name, "add", count, since: start)
+
+        timeouts.shuffle(using: &random)
+        start = Times.now()
+        for index in 0..<count {
+            loop.removeTimeout(timeouts[index])
+            timeouts[index] = loop.callLater(delays[index]) { session.expire() }
+        }
+        report(name, "cancel+add", count, since: start)
+
+        timeouts.shuffle(using: &random)
+        start = Times.now()
+        for timeout in timeouts { loop.removeTimeout(timeout) }
+        report(name, "cancel", count, since: start)
+    }
+}

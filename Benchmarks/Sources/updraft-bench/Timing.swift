@@ -1,0 +1,62 @@
+import Glibc
+
+/// The process's times, in nanoseconds.
+struct Times {
+    var user: Double
+    var system: Double
+    var wall: Double
+
+    static func now() -> Times {
+        var usage = rusage()
+        getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Times(
+            user: Double(usage.ru_utime.tv_sec) * 1e9 + Double(usage.ru_utime.tv_usec) * 1e3,
+            system: Double(usage.ru_stime.tv_sec) * 1e9 + Double(usage.ru_stime.tv_usec) * 1e3,
+            wall: Double(time.tv_sec) * 1e9 + Double(time.tv_nsec))
+    }
+}
+
+/// Prints what each of `count` operations has taken since `start`: who, what, and the user, system
+/// and elapsed nanoseconds.
+func report(_ who: String, _ what: String, _ count: Int, since start: Times) {
+    let end = Times.now()
+    func each(_ part: KeyPath<Times, Double>) -> String {
+        let tenths = Int((end[keyPath: part] - start[keyPath: part]) / Double(count) * 10)
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+    print(who, what, each(\.user), each(\.system), each(\.wall))
+}
+
+/// The same numbers in every run, and in `c/bench.h` (SplitMix64).
+struct SplitMix: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+/// Delays of up to a second, in whole milliseconds, as libuv has them.
+func randomDelays(_ count: Int) -> [Duration] {
+    var random = SplitMix(seed: 1)
+    return (0..<count).map { _ in .milliseconds(Int64(random.next() % 1_000) + 1) }
+}
+
+/// What the timers belong to.
+final class Session {
+    private(set) var fired = 0
+
+    func expire() {
+        fired += 1
+    }
+}
