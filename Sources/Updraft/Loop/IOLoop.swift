@@ -39,7 +39,7 @@ public final class IOLoop {
     /// The loops that this one was started with; nil for a loop of its own.
     var crew: LoopCrew?
     /// Servers that this loop has made so far: tells them apart within a crew.
-    var serversMade = 0
+    var serversMade: [String: Int] = [:]
 
     package let poller: any Poller
     let clock: any LoopClock

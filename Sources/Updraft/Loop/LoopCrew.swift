@@ -98,8 +98,9 @@ extension IOLoop {
     /// Runs `body` once on each of several loops, each on a thread of its own (the first on the
     /// calling one), and returns when all have ended.
     ///
-    /// The loops share nothing but what is Sendable; a server that is made in the body listens on
-    /// the same port in each (SO_REUSEPORT), and the kernel spreads the connections.
+    /// The loops share nothing but what is Sendable; servers with one host and port listen on it
+    /// together (SO_REUSEPORT), and the kernel spreads the connections. Of those with port 0, the
+    /// first of each loop share one port that the system picks, the second ones another.
     ///
     /// ```swift
     /// try IOLoop.run(loops: 0) { loop in

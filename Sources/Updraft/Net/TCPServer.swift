@@ -131,8 +131,11 @@ open class TCPServer: Drainable {
             listeners = [try listener(port: requestedPort, reusePort: options.reusePort)]
             return
         }
-        loop.serversMade += 1
-        try crew.bindShared("\(host) \(loop.serversMade)", port: requestedPort) { port, isFirst in
+        // Ports that the system picks are told apart by the order in which a loop's servers bind.
+        let place = "\(host):\(requestedPort)"
+        let number = loop.serversMade[place, default: 0]
+        loop.serversMade[place] = number + 1
+        try crew.bindShared("\(place) \(number)", port: requestedPort) { port, isFirst in
             // Alone first: with SO_REUSEPORT the port would be shared silently with another program
             // of the same user that uses it too.
             if isFirst { try self.listener(port: port, reusePort: false).close() }
