@@ -31,6 +31,11 @@ def environment():
     return kept
 
 
+def obey_hangups():
+    """A program that is started by one which ignores SIGHUP, as under nohup, ignores it too."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Program:
     """A running process. Its output goes to files: it can neither block nor be lost, and a line
     that is not flushed is not seen."""
@@ -45,7 +50,7 @@ class Program:
         with open(self._stdout, "wb") as out, open(self._stderr, "wb") as err:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder,
-                env=environment())
+                env=environment(), preexec_fn=obey_hangups)
 
     # -- what it says --
 

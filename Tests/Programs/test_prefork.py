@@ -249,7 +249,7 @@ def test_a_killed_worker_is_replaced_with_its_id(probe):
     after = identities(server.address, 3)
     assert after[1] != before[1]
     assert (after[0], after[2]) == (before[0], before[2])
-    assert "was ended by signal 9" in server.stderr
+    assert "was ended by SIGKILL" in server.stderr
 
 
 def test_a_killed_worker_of_the_echo_server_is_replaced(launch):
