@@ -11,6 +11,10 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InferIsolatedConformances"),
 ]
 
+let serviceLifecycle = Target.Dependency.product(
+    name: "ServiceLifecycle", package: "swift-service-lifecycle",
+    condition: .when(traits: ["ServiceLifecycle"]))
+
 let package = Package(
     name: "updraft",
     platforms: [.macOS(.v15)],
@@ -18,19 +22,26 @@ let package = Package(
         .library(name: "Updraft", targets: ["Updraft"]),
         .library(name: "MessagePack", targets: ["MessagePack"]),
         .library(name: "UpdraftRPC", targets: ["UpdraftRPC"]),
+        .library(name: "UpdraftTLS", targets: ["UpdraftTLS"]),
         .library(name: "UpdraftTesting", targets: ["UpdraftTesting"]),
+        .library(name: "UpdraftServiceLifecycle", targets: ["UpdraftServiceLifecycle"]),
         .executable(name: "leaderboard", targets: ["leaderboard"]),
         .executable(name: "echo-server", targets: ["echo-server"]),
         .executable(name: "updraft", targets: ["updraft-cli"]),
     ],
     traits: [
         .trait(
+            name: "ServiceLifecycle",
+            description: "UpdraftServiceLifecycle: event loops as services of a ServiceGroup."),
+        .trait(
             name: "Regex",
-            description: "Reading up to a regular expression, with PCRE2 (libpcre2-dev).")
+            description: "Reading up to a regular expression, with PCRE2 (libpcre2-dev)."),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        // Only with the trait: without it, it is not even fetched.
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.9.0"),
     ],
     targets: [
         .target(name: "CUpdraft"),
@@ -52,7 +63,23 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // OpenSSL 3 (libssl-dev): only what is built on UpdraftTLS needs it.
+        .target(
+            name: "CUpdraftTLS",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .target(
+            name: "UpdraftTLS",
+            dependencies: [
+                "CUpdraftTLS", "Updraft", .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
         .target(name: "UpdraftTesting", dependencies: ["Updraft"], swiftSettings: settings),
+        .target(
+            name: "UpdraftServiceLifecycle",
+            dependencies: ["Updraft", serviceLifecycle],
+            swiftSettings: settings
+        ),
         .target(
             name: "LeaderboardCore",
             dependencies: [
@@ -75,7 +102,7 @@ let package = Package(
         .executableTarget(
             name: "echo-server",
             dependencies: [
-                "Updraft",
+                "Updraft", "UpdraftTLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Examples/echo-server",
@@ -96,7 +123,7 @@ let package = Package(
         // Every Swift block of the README and of docs/ stands in here, so that it compiles.
         .executableTarget(
             name: "Snippets",
-            dependencies: ["Updraft", "UpdraftRPC", "MessagePack", "UpdraftTesting"],
+            dependencies: ["Updraft", "UpdraftRPC", "UpdraftTLS", "MessagePack", "UpdraftTesting"],
             path: "Examples/Snippets", swiftSettings: settings),
         // One program as three kinds of user module: see scripts/check-hops.
         .executableTarget(
@@ -113,6 +140,25 @@ let package = Package(
             name: "hops-mainactor", dependencies: ["Updraft", "UpdraftRPC"],
             path: "Tests/Hops/mainactor",
             swiftSettings: [.swiftLanguageMode(.v6), .defaultIsolation(MainActor.self)]),
+        // A program that stops in many ways: see Tests/Programs/test_shutdown.py.
+        .executableTarget(
+            name: "shutdown-probe", dependencies: ["Updraft"], path: "Tests/Shutdown",
+            swiftSettings: settings),
+        // One mistake per run, of those that compile: see scripts/check-misuse.
+        .executableTarget(
+            name: "misuse-probe", dependencies: ["Updraft", "UpdraftRPC", "MessagePack"],
+            path: "Tests/Misuse/probe",
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        // What Tests/Programs/test_prefork.py runs.
+        .executableTarget(
+            name: "prefork-probe",
+            dependencies: [
+                "Updraft",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Prefork",
+            swiftSettings: settings
+        ),
         // What stands in for kevent(2) on Linux, so that KqueuePoller runs there in tests.
         .target(
             name: "CKeventStandIn", dependencies: ["CUpdraft"], path: "Tests/CKeventStandIn",
@@ -127,6 +173,20 @@ let package = Package(
             name: "UpdraftRPCTests",
             dependencies: ["Updraft", "UpdraftRPC", "MessagePack", "UpdraftTesting"],
             swiftSettings: settings),
+        // Makes certificates for tests, new ones in each run.
+        .target(
+            name: "CTestCertificates", path: "Tests/CTestCertificates",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .executableTarget(
+            name: "tls-client", dependencies: ["Updraft", "UpdraftTLS"],
+            path: "Tests/TLSClient", swiftSettings: settings),
+        .testTarget(
+            name: "UpdraftTLSTests",
+            dependencies: [
+                "UpdraftTLS", "UpdraftRPC", "Updraft", "UpdraftTesting", "CTestCertificates",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings),
         .testTarget(
             name: "LeaderboardTests",
             dependencies: [
@@ -136,6 +196,16 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "UpdraftCommandTests", dependencies: ["UpdraftCommandCore", "MessagePack"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "UpdraftServiceLifecycleTests",
+            dependencies: [
+                "Updraft", "UpdraftRPC", "UpdraftServiceLifecycle", "UpdraftTesting",
+                serviceLifecycle,
+                .product(
+                    name: "Logging", package: "swift-log",
+                    condition: .when(traits: ["ServiceLifecycle"])),
+            ],
             swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ],

@@ -23,7 +23,7 @@ struct Leaderboard: ParsableCommand {
 
             Prints 'listening on HOST:PORT' when it is ready; what happens is logged to standard \
             error. On SIGTERM or SIGINT it answers what is in flight, syncs its file and exits \
-            with 0 within 5 seconds; a second signal ends it at once.
+            within 5 seconds, with 0 if nothing had to be cut; a second signal ends it at once.
             """)
 
     @Option(help: "The numeric address to listen on.")

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,12 @@
 #include <unistd.h>
 
 __thread void *cu_current_loop_word = NULL;
+
+// A child made by fork has no loop: its parent's is found out by the thread check then.
+static void forget_loop(void) { cu_current_loop_word = NULL; }
+__attribute__((constructor)) static void watch_forks(void) {
+    pthread_atfork(NULL, NULL, forget_loop);
+}
 
 const int cu_eagain = EAGAIN, cu_eintr = EINTR, cu_epipe = EPIPE, cu_econnreset = ECONNRESET,
           cu_econnaborted = ECONNABORTED, cu_etimedout = ETIMEDOUT, cu_einprogress = EINPROGRESS,

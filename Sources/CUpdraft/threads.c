@@ -14,9 +14,11 @@
 
 // --- signals: handler -> one byte into a pipe of each watching loop ---
 #define SIGNALS 65
-#define WATCHERS 64
+#define WATCHERS 1088 // one for each loop of a large program, and some
 
 static _Atomic int watchers[SIGNALS][WATCHERS]; // descriptor + 1, 0 = free
+static _Atomic int slots_used[SIGNALS];         // no watcher stands beyond
+static _Atomic int keepers[SIGNALS];            // watchers that are for more than one signal
 static struct sigaction previous[SIGNALS];
 static int counts[SIGNALS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -24,36 +26,47 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void on_signal(int signal) {
     int saved = errno;
     unsigned char byte = (unsigned char)signal;
-    for (int i = 0; i < WATCHERS; i++) {
+    for (int i = 0; i < atomic_load(&slots_used[signal]); i++) {
         int fd = atomic_load(&watchers[signal][i]) - 1;
         // A full pipe already holds a wake-up for this loop.
         if (fd >= 0 && write(fd, &byte, 1) < 0) continue;
     }
+    // Here and not on the loops: one that is blocked would swallow the second signal too.
+    if (atomic_load(&keepers[signal]) == 0) sigaction(signal, &previous[signal], NULL);
     errno = saved;
 }
 
-int cu_signal_watch(int signal, int fd) {
+int cu_signal_watch(int signal, int fd, bool once) {
     if (signal <= 0 || signal >= SIGNALS) return -EINVAL;
     pthread_mutex_lock(&lock);
     int result = -ENOSPC;
+    if (!once) atomic_fetch_add(&keepers[signal], 1);
     for (int i = 0; i < WATCHERS && result == -ENOSPC; i++) {
         int none = 0;
         if (atomic_compare_exchange_strong(&watchers[signal][i], &none, fd + 1)) result = i;
     }
-    if (result >= 0 && counts[signal]++ == 0) {
+    if (result >= 0) {
+        if (result >= atomic_load(&slots_used[signal])) {
+            atomic_store(&slots_used[signal], result + 1);
+        }
+        // Before the handler can run, which may need it. Again with each watcher: after a signal
+        // that was for `once` watchers only, the handler is gone.
+        if (counts[signal]++ == 0) sigaction(signal, NULL, &previous[signal]);
         struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
         sigemptyset(&action.sa_mask);
-        if (sigaction(signal, &action, &previous[signal]) < 0) {
+        if (sigaction(signal, &action, NULL) < 0) {
+            int error = errno;
             atomic_store(&watchers[signal][result], 0);
-            counts[signal] = 0;
-            result = -errno;
+            counts[signal]--;
+            result = -error;
         }
     }
+    if (result < 0 && !once) atomic_fetch_sub(&keepers[signal], 1);
     pthread_mutex_unlock(&lock);
     return result < 0 ? result : 0;
 }
 
-int cu_signal_unwatch(int signal, int fd) {
+int cu_signal_unwatch(int signal, int fd, bool once) {
     if (signal <= 0 || signal >= SIGNALS) return -EINVAL;
     pthread_mutex_lock(&lock);
     int result = -ENOENT;
@@ -61,6 +74,7 @@ int cu_signal_unwatch(int signal, int fd) {
         int mine = fd + 1;
         if (atomic_compare_exchange_strong(&watchers[signal][i], &mine, 0)) result = 0;
     }
+    if (result == 0 && !once) atomic_fetch_sub(&keepers[signal], 1);
     if (result == 0 && --counts[signal] == 0) sigaction(signal, &previous[signal], NULL);
     pthread_mutex_unlock(&lock);
     return result;
@@ -117,6 +131,7 @@ int cu_thread_start(void (*body)(void *), void *context, const char *name, uint6
 int cu_thread_join(uint64_t handle) { return -pthread_join((pthread_t)handle, NULL); }
 void cu_thread_detach(uint64_t handle) { pthread_detach((pthread_t)handle); }
 uint64_t cu_thread_self(void) { return (uint64_t)pthread_self(); }
+int32_t cu_process_id(void) { return (int32_t)getpid(); }
 
 int cu_processors(void) {
     cpu_set_t set;

@@ -1,5 +1,6 @@
 internal import Logging
 internal import MessagePack
+internal import Updraft
 
 /// What the peers of one server, or the one peer of a client, share.
 final class RPCContext {
@@ -7,10 +8,10 @@ final class RPCContext {
     let options: RPCOptions
 
     /// For what a method threw and nobody was told.
-    let applicationLog = Logger(label: "updraft.application")
+    let applicationLog = Logger(label: LoggerLabel.application)
 
     /// For what peers did wrong.
-    let log = Logger(label: "updraft.general")
+    let log = Logger(label: LoggerLabel.general)
 
     private var spareWriter = MessagePackWriter(capacity: 1_024)
 

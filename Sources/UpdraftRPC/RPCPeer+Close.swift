@@ -57,7 +57,7 @@ extension RPCPeer {
         phase = .closing
         stopMessageTimer()
         failCalls(.lost("The connection was closed by this side."))
-        for task in tasks.values { task.cancel() }
+        for request in tasks.values { request.task.cancel() }
     }
 
     func inputEnded(_ reason: any Error) {
@@ -102,7 +102,7 @@ extension RPCPeer {
         stopStallWatch()
         stopMessageTimer()
         failCalls(.lost("The connection was lost.", cause: stream.closeReason))
-        for task in tasks.values { task.cancel() }
+        for request in tasks.values { request.task.cancel() }
         let callbacks = closeCallbacks
         let waiters = endWaiters
         closeCallbacks = []

@@ -65,13 +65,29 @@ extension RPCPeer {
         apply(intake.begin(max: options.requestsInProgressMax))
         lastTaskKey += 1
         let key = lastTaskKey
-        tasks[key] = loop.spawn(name: method.name) { [self] in
+        let task = loop.spawn(name: method.name) { [self] in
             await run(method, id, work)
             tasks[key] = nil
             apply(intake.end(max: options.requestsInProgressMax))
             closeIfDone()
             if tasks.isEmpty { allTasksEnded.fire() }
         }
+        tasks[key] = RequestTask(method: method.name, task: task)
+    }
+
+    /// What is in flight, for people; nil if nothing is.
+    var work: String? {
+        var parts: [String] = []
+        if !tasks.isEmpty {
+            // In the order in which they came.
+            let oldest = tasks.sorted { $0.key < $1.key }.prefix(RPCPeer.shownRequestsMax)
+            var names = oldest.map { "'\($0.value.method)'" }
+            if tasks.count > names.count { names.append("…") }
+            let noun = tasks.count == 1 ? "request" : "requests"
+            parts.append("\(tasks.count) \(noun) in progress: \(names.joined(separator: ", "))")
+        }
+        if calls.count > 0 { parts.append("\(calls.count) calls of ours unanswered") }
+        return parts.isEmpty ? nil : parts.joined(separator: "; ")
     }
 
     private nonisolated(nonsending) func run(
@@ -159,6 +175,8 @@ extension RPCPeer {
         let noun = method.arity == 1 ? "argument" : "arguments"
         return "'\(method.name)' takes \(method.arity) \(noun), not \(count)"
     }
+
+    private static let shownRequestsMax = 3
 
     /// Bytes of an unknown name that are sent back.
     private static let shownNameMax = 100

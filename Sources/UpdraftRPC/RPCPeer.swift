@@ -33,7 +33,7 @@ public final class RPCPeer {
     var phase = Phase.open
     var intake = RequestIntake()
     var calls = PendingCalls()
-    var tasks: [UInt64: Task<Void, Never>] = [:]
+    var tasks: [UInt64: RequestTask] = [:]
     var lastTaskKey: UInt64 = 0
     let allTasksEnded: Waiter
     var stallWatch = StallWatch.off
@@ -58,6 +58,12 @@ public final class RPCPeer {
         /// What was written is being sent.
         case closing
         case closed
+    }
+
+    /// A request of the peer's that an asynchronous method works on.
+    struct RequestTask {
+        let method: String
+        let task: Task<Void, Never>
     }
 
     private static let lastID = Atomic<UInt64>(0)

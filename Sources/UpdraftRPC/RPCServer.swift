@@ -1,4 +1,3 @@
-internal import Logging
 public import Updraft
 
 /// A MessagePack-RPC server on one loop.
@@ -33,6 +32,12 @@ public final class RPCServer: RPCMethodRegistry {
     /// and `users`.
     public var onDisconnect: ((RPCPeer) -> Void)?
 
+    /// Runs in each connection's task before it speaks RPC; see `TCPServer.prepareStream`.
+    public var prepareStream: StreamHandler? {
+        get { server.prepareStream }
+        set { server.prepareStream = newValue }
+    }
+
     private let server: TCPServer
     private let context: RPCContext
     private var connected: [UInt64: RPCPeer] = [:]
@@ -56,6 +61,8 @@ public final class RPCServer: RPCMethodRegistry {
         self.options = options
         self.methods = methods
         context = RPCContext(methods: methods, options: options)
+        server.onDrain = { [weak self] in self?.stop() }
+        server.describeWork = { [weak self] in self?.describeWork(on: $0) }
     }
 
     /// The port it listens on; the requested one before `bind`.
@@ -88,13 +95,26 @@ public final class RPCServer: RPCMethodRegistry {
         try await server.serve { [self] stream in try await serve(stream) }
     }
 
+    /// Begins to serve and returns at once; trouble goes to the loop's `onUnhandledError`.
+    ///
+    /// - Throws: What `bind` throws.
+    public func listen() throws {
+        try methods.validate()
+        try server.listen { [self] stream in try await serve(stream) }
+    }
+
     /// Serves until a signal asks to stop; then stops accepting, takes no further requests, answers
     /// those in progress for at most `limit`, cuts what is left, and returns.
     ///
-    /// Each connection is closed when its requests are answered and all is sent.
+    /// Each connection is closed when its requests are answered and all is sent. The signal ends
+    /// all servers of the loop, under one deadline; see `IOLoop.shutDown`.
     ///
-    /// - Parameter ready: Called when the server listens and watches for the signals: the place to
-    ///   announce it.
+    /// - Parameters:
+    ///   - limit: The time from the signal on, stop hooks included (`IOLoop.onStop`).
+    ///   - ready: Called when the server listens and watches for the signals: the place to
+    ///     announce it.
+    /// - Returns: How it went. If connections were cut, `IOLoop.run` throws a `ShutdownError` when
+    ///   its body has ended.
     /// - Throws: As `serve`; `SystemError` for signals that can't be caught.
     @discardableResult
     public nonisolated(nonsending) func serve(
@@ -103,10 +123,7 @@ public final class RPCServer: RPCMethodRegistry {
     ) async throws -> StopReport {
         try bind()
         let watch = StopWatch(loop)
-        try watch.begin(condition) { [self] signal in
-            context.log.info("stopping on \(signal): \(peerCount) connections to drain")
-            return await drain(limit)
-        }
+        try watch.begin(condition, drain: limit)
         ready()
         do {
             try await serve()
@@ -146,6 +163,10 @@ public final class RPCServer: RPCMethodRegistry {
         peer.start()
         if isStopping { peer.drain() }
         try await peer.run()
+    }
+
+    private func describeWork(on stream: IOStream) -> String? {
+        connected.values.first { $0.stream === stream }?.work
     }
 
     private func disconnected(_ peer: RPCPeer) {

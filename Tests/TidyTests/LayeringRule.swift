@@ -8,7 +8,7 @@ enum LayeringRule {
         "Loop": ["Poller"],
         "Stream": ["Poller", "Loop"],
         "Net": ["Poller", "Loop", "Stream"],
-        "Process": ["Poller", "Loop", "Stream"],
+        "Process": ["Poller", "Loop", "Stream", "Net"],
         "Sync": ["Poller", "Loop"],
     ]
 

@@ -56,4 +56,12 @@ import Testing
                 snippets: try repository.files(in: [SnippetRule.folder]),
                 manifest: try repository.file("Package.swift").text))
     }
+
+    @Test func everyRowOfTheContractIsHeldOrSaysWhyNot() throws {
+        let tests = try repository.files(in: ["Tests"], extensions: ["swift", "py"])
+        expectNone(
+            ContractRule.check(
+                page: try repository.file(ContractRule.path), tests: tests,
+                exists: repository.exists))
+    }
 }

@@ -4,6 +4,10 @@ import Updraft
 import UpdraftRPC
 import UpdraftTesting
 
+#if THREAD_SANITIZER
+    typealias Mutex = SanitizedMutex
+#endif
+
 /// A server that runs and a client of it, in one loop.
 struct Pair {
     let server: RPCServer
@@ -27,25 +31,35 @@ func withPair(
     }
 }
 
-/// Runs `body` beside a server, and stops the server after it.
+/// Runs `body` beside a server, and stops the server after it; in virtual time on request.
 func withServer(
-    options: RPCOptions = RPCOptions(), methods: @escaping @Sendable (RPCServer) -> Void,
+    options: RPCOptions = RPCOptions(), inVirtualTime: Bool = false,
+    methods: @escaping @Sendable (RPCServer) -> Void,
     _ body: nonisolated(nonsending) @escaping @Sendable (RPCServer) async throws -> Void
 ) async throws {
-    try await withLoop { loop in
-        let server = RPCServer(port: 0, options: options)
-        methods(server)
-        try server.bind()
-        let serving = loop.async { try await server.serve() }
-        do {
-            try await body(server)
-        } catch {
-            serving.cancel()
-            throw error
-        }
-        _ = await server.drain(.seconds(5))
-        try await serving.value
+    if inVirtualTime {
+        try await withVirtualLoop { try await serve(on: $0, options, methods, body) }
+    } else {
+        try await withLoop { try await serve(on: $0, options, methods, body) }
     }
+}
+
+private nonisolated(nonsending) func serve(
+    on loop: IOLoop, _ options: RPCOptions, _ methods: (RPCServer) -> Void,
+    _ body: nonisolated(nonsending) (RPCServer) async throws -> Void
+) async throws {
+    let server = RPCServer(port: 0, options: options)
+    methods(server)
+    try server.bind()
+    let serving = loop.async { try await server.serve() }
+    do {
+        try await body(server)
+    } catch {
+        serving.cancel()
+        throw error
+    }
+    _ = await server.drain(.seconds(5))
+    try await serving.value
 }
 
 /// A client that sends and receives single values over a socket.
@@ -119,16 +133,17 @@ nonisolated(nonsending) func until(
 
 /// Opens once; tasks wait for it.
 final class Gate {
-    private let loop = IOLoop.current
-    private(set) var isOpen = false
+    private let event = Event()
     private(set) var waiting = 0
 
-    func open() { isOpen = true }
+    var isOpen: Bool { event.isSet }
+
+    func open() { event.set() }
 
     nonisolated(nonsending) func wait() async throws {
         waiting += 1
         defer { waiting -= 1 }
-        while !isOpen { try await loop.sleep(for: .milliseconds(1)) }
+        try await event.wait()
     }
 }
 

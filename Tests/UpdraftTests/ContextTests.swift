@@ -211,6 +211,73 @@ private func holding<R>(_ freed: Counter, _ body: () throws -> R) rethrows -> R 
         }
     }
 
+    // MARK: Periodic callbacks
+
+    @Test func everyRunOfAPeriodicCallbackHasTheLocalsOfItsStart_I3() async throws {
+        try await withVirtualLoop { loop in
+            let freed = Counter()
+            var seen: [String] = []
+            let plain = try PeriodicCallback(every: .seconds(10)) {
+                seen.append("plain \(Trace.id)")
+                loop.addCallback { seen.append("added \(Trace.id)") }
+            }
+            let task = try PeriodicCallback(every: .seconds(10)) {
+                try await loop.sleep(for: .seconds(1))
+                seen.append("task \(Trace.id)")
+            }
+            holding(freed) { Trace.$id.withValue(7) { plain.start() } }
+            holding(freed) { Trace.$id.withValue(8) { task.start() } }
+            try await Trace.$id.withValue(9) { try await loop.sleep(for: .seconds(35)) }
+            let round = ["plain 7", "added 7", "task 8"]
+            #expect(seen == round + round + round)
+            #expect(freed.value == 0)
+            plain.stop()
+            task.stop()
+            try await loop.turns(2)
+            #expect(freed.value == 2, "one context each, freed when it is stopped")
+        }
+    }
+
+    @Test func aRestartOfAPeriodicCallbackTakesTheLocalsAnew_I3() async throws {
+        try await withVirtualLoop { loop in
+            let freed = Counter()
+            var seen: [Int] = []
+            var periodic: PeriodicCallback?
+            periodic = try PeriodicCallback(every: .seconds(1)) {
+                seen.append(Trace.id)
+                guard seen.count == 2 else { return }
+                periodic?.stop()
+                holding(freed) { Trace.$id.withValue(5) { periodic?.start() } }
+            }
+            holding(freed) { Trace.$id.withValue(4) { periodic?.start() } }
+            try await loop.sleep(for: .milliseconds(4_500))
+            #expect(seen == [4, 4, 5, 5])
+            #expect(freed.value == 1)
+            periodic?.stop()
+            loop.withoutContext { Trace.$id.withValue(6) { periodic?.start() } }
+            try await loop.sleep(for: .milliseconds(1_500))
+            #expect(seen.last == 0)
+            #expect(freed.value == 2)
+            periodic?.stop()
+            periodic = nil
+        }
+    }
+
+    @Test func aPeriodicCallbackMakesOneContextForAllItsRuns_I3() async throws {
+        try await withVirtualLoop { loop in
+            var runs = 0
+            var tasks: Set<Int> = []
+            let periodic = try PeriodicCallback(every: .seconds(1)) {
+                runs += 1
+                _ = withUnsafeCurrentTask { tasks.insert($0.hashValue) }
+            }
+            periodic.start()
+            try await loop.sleep(for: .milliseconds(10_500))
+            #expect(runs == 10 && tasks.count == 1)
+            periodic.stop()
+        }
+    }
+
     // MARK: What is dropped
 
     @Test func whatIsRemovedFreesItsContext_B12() async throws {

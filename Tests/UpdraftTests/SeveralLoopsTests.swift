@@ -79,6 +79,39 @@ import Testing
         #expect(served.withLock { $0 } == ["loop-0", "loop-1"])
     }
 
+    @Test func aServerOfOneLoopAloneLeavesTheOthersTheirPorts() async throws {
+        let admin = try freePort()
+        let echo = try freePort()
+        let seen = Mutex<[String: [Int]]>([:])
+        try await onThread {
+            try IOLoop.run(loops: 2) { loop in
+                var servers: [TCPServer] = []
+                if loop.name == "loop-0" { servers.append(TCPServer(port: admin)) }
+                servers += [TCPServer(port: echo), TCPServer(port: 0), TCPServer(port: 0)]
+                for server in servers { try server.bind() }
+                seen.withLock { $0[loop.name] = servers.map(\.port) }
+                // A port that the system picks is free again when all of its sockets are closed.
+                while seen.withLock({ $0.count }) < 2 { try await loop.nextTurn() }
+                for server in servers { server.stop() }
+            }
+        }
+        let ports = seen.withLock { $0 }
+        #expect(ports["loop-0"]?.prefix(2) == [admin, echo])
+        #expect(ports["loop-1"]?.first == echo)
+        #expect(ports["loop-0"]?.suffix(2) == ports["loop-1"]?.suffix(2))
+        #expect(Set(ports["loop-1"] ?? []).count == 3)
+    }
+
+    /// A port that nobody listens on now.
+    private func freePort() throws -> Int {
+        let loop = try IOLoop()
+        defer { loop.close() }
+        let server = TCPServer(port: 0)
+        try server.bind()
+        defer { server.stop() }
+        return server.port
+    }
+
     @Test func aPortThatIsTakenIsAnErrorForAllLoops() async throws {
         let error = await #expect(throws: StreamError.self) {
             try await onThread {

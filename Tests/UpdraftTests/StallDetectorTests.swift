@@ -7,7 +7,8 @@ import UpdraftTesting
 /// Contract rows G1-G4. What blocks here goes on until the line has come. Turns of a machine that
 /// has too much to do may be reported too, so each test looks for the lines of its own function.
 @Suite struct StallDetectorTests {
-    @Test func aBlockedTurnIsLoggedOnceWhileItGoesOn_G2_G3() async throws {
+    @Test(.interruptsSpinning)
+    func aBlockedTurnIsLoggedOnceWhileItGoesOn_G2_G3() async throws {
         let (lines, later) = (LogLines(), LogLines())
         try await withLoop(making: { try IOLoop(name: "mine") }) { loop in
             loop.logger = lines.logger
@@ -49,7 +50,8 @@ import UpdraftTesting
         #expect(!lines.with("blockInAPoll(", "poll").isEmpty)
     }
 
-    @Test func everyBlockedTurnHasItsOwnLine_G2() async throws {
+    @Test(.interruptsSpinning)
+    func everyBlockedTurnHasItsOwnLine_G2() async throws {
         let lines = LogLines()
         try await withLoop { loop in
             loop.logger = lines.logger
@@ -63,7 +65,8 @@ import UpdraftTesting
         #expect(lines.with("spin(").count >= 3)
     }
 
-    @Test func theLineSaysWhatTheLoopWasDoing_G2() async throws {
+    @Test(.interruptsSpinning)
+    func theLineSaysWhatTheLoopWasDoing_G2() async throws {
         let lines = LogLines()
         try await withLoop { loop in
             loop.logger = lines.logger
@@ -121,7 +124,8 @@ import UpdraftTesting
         #expect(StallMonitor.shared.purposes(of: key).isEmpty)
     }
 
-    @Test func anActionGetsTheTurnAndItsStackOffTheLoop_G1() async throws {
+    @Test(.interruptsSpinning)
+    func anActionGetsTheTurnAndItsStackOffTheLoop_G1() async throws {
         let turns = LogLines()
         try await withLoop(making: { try IOLoop(name: "acted") }) { loop in
             let loopThread = pthread_self()
@@ -161,7 +165,8 @@ import UpdraftTesting
         }
     }
 
-    @Test func loopsOnSeveralThreadsAreWatchedAtOnce_G2() async throws {
+    @Test(.interruptsSpinning)
+    func loopsOnSeveralThreadsAreWatchedAtOnce_G2() async throws {
         let lines = LogLines()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<3 {

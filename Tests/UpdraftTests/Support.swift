@@ -1,7 +1,23 @@
 import Glibc
 import Synchronization
+import Testing
 import Updraft
 import UpdraftTesting
+
+#if THREAD_SANITIZER
+    let isThreadSanitized = true
+    typealias Mutex = SanitizedMutex
+#else
+    let isThreadSanitized = false
+#endif
+
+extension Trait where Self == ConditionTrait {
+    /// For tests that interrupt a thread which computes. ThreadSanitizer keeps a signal back until
+    /// the thread calls the C library, so that the stack is never that of the computation.
+    static var interruptsSpinning: Self {
+        .disabled(if: isThreadSanitized, "ThreadSanitizer keeps signals back")
+    }
+}
 
 /// Random numbers that come again with the same seed.
 struct SeededGenerator: RandomNumberGenerator {

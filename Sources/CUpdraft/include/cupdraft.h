@@ -9,6 +9,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "cu_prefork.h"
+#include "cu_spawn.h"
 #include "cu_stall.h"
 
 // The calling thread's current loop (the address of its executor), or NULL.
@@ -167,6 +169,15 @@ int cu_pipe(int fds[2]);
 int cu_open_null(void);
 int cu_socket_pair(int fds[2]);
 
+// --- files ---------------------------------------------------------------------------------
+int cu_open_file(const char *path);
+// Bytes of a plain file; -EINVAL for anything else.
+int64_t cu_file_size(int fd);
+int cu_duplicate(int fd);
+ssize_t cu_pread(int fd, void *buffer, size_t size, int64_t offset);
+// From a file to a socket within the kernel. -ENOSYS where there is no such call.
+ssize_t cu_send_file(int fd, int file, int64_t offset, size_t size);
+
 // --- datagrams -----------------------------------------------------------------------------
 enum { CU_DATAGRAMS_MAX = 32 };
 struct cu_datagram {
@@ -186,8 +197,9 @@ ssize_t cu_send_datagram(int fd, const void *buffer, size_t size, const struct c
 
 // --- signals -------------------------------------------------------------------------------
 // A handler that only writes the signal's number, as one byte, to every watching descriptor.
-int cu_signal_watch(int signal, int fd);
-int cu_signal_unwatch(int signal, int fd);
+// When all watchers of a signal are for `once`, its first delivery takes the handler back too.
+int cu_signal_watch(int signal, int fd, bool once);
+int cu_signal_unwatch(int signal, int fd, bool once);
 int cu_signal_raise(int signal);
 
 // --- the main queue ------------------------------------------------------------------------
@@ -203,6 +215,7 @@ int cu_thread_start(void (*body)(void *), void *context, const char *name, uint6
 int cu_thread_join(uint64_t handle);
 void cu_thread_detach(uint64_t handle);
 uint64_t cu_thread_self(void);
+int32_t cu_process_id(void);
 int cu_processors(void);
 
 // --- compact addresses ---------------------------------------------------------------------

@@ -1,5 +1,3 @@
-internal import CUpdraft
-
 /// What the loop calls when a descriptor is ready.
 protocol ReadinessSink: AnyObject {
     func ready(_ events: IOEvents)
@@ -7,12 +5,21 @@ protocol ReadinessSink: AnyObject {
     /// The loop is being closed: frees what the sink owns, such as a descriptor.
     func loopIsClosing()
 
+    /// Closes a descriptor that a user's handler watches. What the library watches, such as the
+    /// waker, has an owner that closes it: to close it twice would hit the number's next user.
+    func closeWatched(_ descriptor: Int32)
+
+    /// Bytes in memory that were received and not read, or written and not sent.
+    var heldBytes: Int { get }
+
     /// What it is and what it waits for, for `IOLoop.dump`.
     var report: SinkReport { get }
 }
 
 extension ReadinessSink {
     func loopIsClosing() {}
+    func closeWatched(_ descriptor: Int32) {}
+    var heldBytes: Int { 0 }
 }
 
 /// One line of `IOLoop.dump`.
@@ -95,10 +102,16 @@ struct DescriptorTable {
         return sinks
     }
 
-    /// Closes every descriptor that has a sink, and takes the sinks out as `removeAll` does.
+    /// Closes every descriptor that has a handler, and takes the sinks out as `removeAll` does.
     @discardableResult
     mutating func closeAll() -> [any ReadinessSink] {
-        for index in slots.indices where slots[index].sink != nil { _ = cu_close(Int32(index)) }
-        return removeAll()
+        // What an object does to close itself must not meet the table half empty.
+        let watched = entries
+        let sinks = removeAll()
+        for (descriptor, sink) in watched { sink.closeWatched(descriptor) }
+        return sinks
     }
+
+    /// Bytes that the sinks hold.
+    var heldBytes: Int { slots.reduce(0) { $0 + ($1.sink?.heldBytes ?? 0) } }
 }

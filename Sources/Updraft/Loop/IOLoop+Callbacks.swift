@@ -158,7 +158,7 @@ extension IOLoop {
 
     /// The Sendable side of a loop (contract rows D1, A7).
     ///
-    /// After the loop is closed, everything here does nothing (D4).
+    /// From the moment when `close` begins, everything here does nothing (D4).
     public struct Remote: Sendable {
         let executor: LoopExecutor
 
@@ -172,6 +172,7 @@ extension IOLoop {
             // It goes to the loop's thread together with the callback.
             nonisolated(unsafe) let carried = context
             executor.postCallback { loop in
+                if loop.isClosing { return }
                 carried.run { loop.guarded("A callback", callback) }
             }
         }

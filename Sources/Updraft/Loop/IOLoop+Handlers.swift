@@ -5,23 +5,30 @@ internal import Logging
 public typealias DescriptorHandler = (_ descriptor: Int32, _ events: IOEvents) throws -> Void
 
 /// The descriptor of a handler's registration: a user's closure, level-triggered.
-private final class HandlerSink: ReadinessSink {
+final class HandlerSink: ReadinessSink {
     let descriptor: Int32
+    /// What was registered in place of the number, if it was.
+    let owner: (any DescriptorOwner)?
     let handler: DescriptorHandler
     let context: CallbackContext?
     unowned let loop: IOLoop
 
     init(
-        _ descriptor: Int32, _ context: CallbackContext?, _ handler: @escaping DescriptorHandler,
-        _ loop: IOLoop
+        _ descriptor: Int32, _ owner: (any DescriptorOwner)?, _ context: CallbackContext?,
+        _ handler: @escaping DescriptorHandler, _ loop: IOLoop
     ) {
         self.descriptor = descriptor
+        self.owner = owner
         self.context = context
         self.handler = handler
         self.loop = loop
     }
 
     var report: SinkReport { SinkReport(text: "a handler") }
+
+    func closeWatched(_ descriptor: Int32) {
+        if let owner { owner.close() } else { _ = cu_close(descriptor) }
+    }
 
     func ready(_ events: IOEvents) {
         guard let context else { return serve(events) }
@@ -60,11 +67,11 @@ extension IOLoop {
             descriptor, events: events, context: captureContext(isRepeated: true), handler)
     }
 
-    private func addHandler(
-        _ descriptor: Int32, events: IOEvents, context: CallbackContext?,
-        _ handler: @escaping DescriptorHandler
+    func addHandler(
+        _ descriptor: Int32, owner: (any DescriptorOwner)? = nil, events: IOEvents,
+        context: CallbackContext?, _ handler: @escaping DescriptorHandler
     ) throws {
-        let sink = HandlerSink(descriptor, context, handler, self)
+        let sink = HandlerSink(descriptor, owner, context, handler, self)
         try watch(descriptor, events: events.union(.error), mode: .level, sink: sink)
     }
 

@@ -148,14 +148,17 @@ extension IOLoop {
     /// }
     /// ```
     ///
-    /// When the body ends, tasks that it spawned are cancelled, and unsent output is sent as far
-    /// as the kernel takes it.
+    /// When the body ends, stop hooks run (`onStop`) and callbacks that are queued; then tasks that
+    /// it spawned are cancelled, and unsent output is sent as far as the kernel takes it. As the
+    /// whole of a program, `main` is the better form: it turns an error into a line and an exit
+    /// code.
     ///
     /// - Parameters:
     ///   - poller: Which of the system's pollers the loop uses.
     ///   - body: Gets the loop.
-    /// - Throws: What the body throws; `LoopError` if a loop runs on this thread already, or with
-    ///   `.pollerUnavailable` if the system does not have the poller.
+    /// - Throws: What the body throws; `ShutdownError` if it throws nothing but connections were
+    ///   cut by a shutdown, or a stop hook failed; `LoopError` if a loop runs on this thread
+    ///   already, or with `.pollerUnavailable` if the system does not have the poller.
     public static func run<R>(
         poller: PollerChoice = .best,
         _ body: nonisolated(nonsending) sending @escaping (IOLoop) async throws -> R
@@ -165,7 +168,7 @@ extension IOLoop {
         }
         let loop = try IOLoop(poller: poller)
         defer { loop.close() }
-        return try loop.runSync { try await body(loop) }
+        return try loop.runSync { try await loop.finishing { try await body(loop) } }
     }
 
     /// Starts the loop, runs `body` in it, stops the loop and returns the body's result

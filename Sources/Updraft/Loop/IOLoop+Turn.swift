@@ -13,6 +13,8 @@ extension IOLoop {
             turnNumber &+= 1
             runReady()
             runDueTimeouts()
+            // A child that a callback forked, and returned in, must neither send nor poll (A17).
+            checkThread("IOLoop")
             if state == .stopping {
                 flushStreams()
                 return
@@ -67,6 +69,7 @@ extension IOLoop {
             meter.callbacks &+= 1
             callback()
         case .remoteCallback(let callback):
+            if isClosing { return }
             meter.callbacks &+= 1
             guarded("A callback", callback)
         case .remote(let callback):

@@ -28,21 +28,18 @@ public final class IOLoop {
     @exclusivity(unchecked) public var limits = TurnLimits()
 
     /// Called with what a callback, timeout or handler threw, on the loop's thread. By default
-    /// it is logged as an error (contract rows B8, B9).
+    /// `logger` has it, as an error (contract rows B8, B9, D9).
     public var onUnhandledError: (any Error, _ where: String) -> Void
 
     /// The logger of what no user code can see: `updraft.application` (contract row I2).
     public var logger: Logger
 
-    /// Where `runInExecutor` runs blocking work; made when it is first needed, with 4 threads.
-    /// Give several loops one pool by setting it.
-    public var blockingPool: BlockingPool?
-    var ownsBlockingPool = false
+    var defaultPoolState = DefaultPool.unmade
 
     /// The loops that this one was started with; nil for a loop of its own.
     var crew: LoopCrew?
     /// Servers that this loop has made so far: tells them apart within a crew.
-    var serversMade = 0
+    var serversMade: [String: Int] = [:]
 
     package let poller: any Poller
     let clock: any LoopClock
@@ -50,6 +47,7 @@ public final class IOLoop {
     @exclusivity(unchecked) var table = DescriptorTable()
     /// Sinks without a descriptor, which nothing else would keep.
     var keptSinks: [ObjectIdentifier: any ReadinessSink] = [:]
+    var madeShutdown: Shutdown?
     let contexts = ContextExecutor(endsDropped: true)
     @exclusivity(unchecked) var contextFreeTasks = ContextFreeTasks()
     var guests = GuestWaits()
@@ -65,7 +63,7 @@ public final class IOLoop {
     package internal(set) var openStreams = 0
     /// Tasks that the loop has started so far, for tests of what needs none.
     package internal(set) var tasksStarted: UInt64 = 0
-    /// What layers above keep once per loop, by its type.
+    /// What layers above keep once per loop, by its type; let go when the loop is closed.
     package var attachments: [ObjectIdentifier: AnyObject] = [:]
     @exclusivity(unchecked) package internal(set) var turnNumber: UInt64 = 0
     var dueScratch: ContiguousArray<Timeout> = []
@@ -74,6 +72,7 @@ public final class IOLoop {
     @exclusivity(unchecked) private(set) var state = State.stopped
     private let startedAt: LoopInstant
     private let ownerThread = cu_thread_self()
+    private let ownerProcess = cu_process_id()
 
     enum State {
         case stopped
@@ -82,6 +81,8 @@ public final class IOLoop {
         case running
         /// The turn that is under way is the last.
         case stopping
+        /// `close` is under way: what other threads post is dropped.
+        case closing
         case closed
     }
 
@@ -114,9 +115,9 @@ public final class IOLoop {
         events = .allocate(capacity: TurnLimits.eventsPerPoll)
         buffers = BufferPool()
         meter = LoopMeter(pulse)
-        let logger = Logger(label: "updraft.application")
-        self.logger = logger
-        onUnhandledError = { error, place in
+        logger = Logger(label: LoggerLabel.application)
+        onUnhandledError = { _, _ in }
+        onUnhandledError = { [unowned self] error, place in
             logger.error("\(place) threw: \(error)")
         }
         executor.loop = self
@@ -169,6 +170,7 @@ public final class IOLoop {
     @inline(never)
     private func checkOwner(_ what: String = "IOLoop") {
         if cu_thread_self() != ownerThread { Misuse.wrongThread(what) }
+        if cu_process_id() != ownerProcess { Misuse.forked(what) }
     }
 
     // MARK: Time
@@ -195,7 +197,7 @@ public final class IOLoop {
         switch state {
         case .running, .stopping:
             throw LoopError(.alreadyRunning, "start() was called on a loop that is running.")
-        case .closed:
+        case .closing, .closed:
             throw LoopError(.closed, "start() was called on a loop that was closed.")
         case .stopRequestedEarly:
             state = .stopped
@@ -225,20 +227,23 @@ public final class IOLoop {
         switch state {
         case .running: state = .stopping
         case .stopped: state = .stopRequestedEarly
-        case .stopRequestedEarly, .stopping, .closed: break
+        case .stopRequestedEarly, .stopping, .closing, .closed: break
         }
     }
 
     /// Ends the loop for good: cancels the tasks that it started, lets them end, and frees its
     /// descriptors. Streams that are open are closed; what they have not sent is sent as far as the
     /// kernel takes it. Handlers are forgotten; their descriptors are closed only on request.
-    /// The loop must not be running.
+    /// The loop must not be running. Callbacks that other threads have added and that have not run
+    /// yet never run (contract row D4).
     ///
-    /// - Parameter allDescriptors: Whether to close every descriptor that still has a handler.
+    /// - Parameter allDescriptors: Whether to close every descriptor that still has a handler; an
+    ///   object that was registered in its place is closed itself (3.1.18).
     public func close(allDescriptors: Bool = false) {
         checkThread("IOLoop.close")
-        guard state != .closed else { return }
+        guard state != .closed, state != .closing else { return }
         if isInTurns { Misuse.stop("IOLoop.close was called while the loop runs; stop it first.") }
+        state = .closing
         endTasks()
         endSinks()
         if allDescriptors { table.closeAll() }
@@ -252,11 +257,17 @@ public final class IOLoop {
         for sink in sinks { sink.loopIsClosing() }
         keptSinks = [:]
         do {
-            _ = try runIdleTurn()
+            // A callback that adds itself again and again has no last one.
+            for _ in 0..<IOLoop.closingTurnsMax {
+                _ = try runIdleTurn()
+                if executor.ready.isEmpty { break }
+            }
         } catch {
             logger.error("While closing: \(error)")
         }
     }
+
+    private static let closingTurnsMax = 1_000
 
     /// Frees what will never run, and what it holds, which may be the loop.
     private func dropCallbacks() {
@@ -264,21 +275,26 @@ public final class IOLoop {
         let actions = timers.takeAll()
         let ready = executor.ready
         let waits = futureWaits
+        // They know their loop: left there, they and it would keep each other alive.
+        let attachments = attachments
         executor.ready = RingBuffer()
         futureWaits = [:]
+        self.attachments = [:]
         for wait in waits.values { wait.drop() }
-        withExtendedLifetime(ready) {}
+        let shutdown = madeShutdown.take()
+        withExtendedLifetime((ready, attachments, shutdown)) {}
         _ = consume actions
     }
 
     var isInTurns: Bool { state == .running || state == .stopping }
+    var isClosing: Bool { state == .closing }
 
     private func release() {
         state = .closed
         StallMonitor.shared.remove(ObjectIdentifier(executor))
         signals = nil
         dropCallbacks()
-        if ownsBlockingPool { blockingPool?.close() }
+        defaultPoolState.close()
         executor.close()
         executor.loop = nil
         poller.close()

@@ -4,29 +4,55 @@ internal import CUpdraft
 internal import Synchronization
 
 /// The loops of one `IOLoop.run(loops:)`: what they share, and how they end together.
-final class LoopCrew: Sendable {
+package final class LoopCrew: Sendable {
     private struct State {
         var remotes: [IOLoop.Remote] = []
         var firstError: (any Error)?
+        /// What the loops lost when they stopped.
+        var report = StopReport()
+        var shutdown: (signal: Signal?, limit: Duration)?
         /// Ports that the first loop to ask was given, for the others to share.
         var ports: [String: Int] = [:]
     }
 
     let count: Int
+    let name: String
     private let state = Mutex(State())
 
-    init(count: Int) {
-        self.count = count
+    /// - Parameter count: 0 makes one loop for each processor that the process may use.
+    package init(count: Int, name: String = "loop") {
+        precondition(count >= 0, "the number of loops can't be negative")
+        self.count = count == 0 ? max(Int(cu_processors()), 1) : count
+        self.name = name
     }
 
     /// A loop of the crew is there. If another one has failed already, it ends at once.
     func join(_ loop: IOLoop) {
         let remote = loop.remote
-        let failed = state.withLock { state in
+        let (failed, shutdown) = state.withLock { state in
             state.remotes.append(remote)
-            return state.firstError != nil
+            return (state.firstError != nil, state.shutdown)
         }
         if failed { remote.cancelTasks() }
+        if let shutdown { remote.follow(shutdown.signal, within: shutdown.limit) }
+    }
+
+    /// Begins the shutdown of all loops, also of those that are yet to come; once.
+    package func shutDown(_ signal: Signal? = nil, within limit: Duration) {
+        let remotes = state.withLock { state in
+            guard state.shutdown == nil else { return [IOLoop.Remote]() }
+            state.shutdown = (signal, limit)
+            return state.remotes
+        }
+        for remote in remotes { remote.follow(signal, within: limit) }
+    }
+
+    /// Cancels the tasks of all loops; `IOLoop.run` throws `CancellationError` then.
+    package func cancel() { fail(CancellationError()) }
+
+    /// A loop has stopped and lost something, which is no reason to end the others.
+    fileprivate func note(_ report: StopReport) {
+        state.withLock { $0.report.merge(report) }
     }
 
     /// The first error ends the bodies of all loops; later ones are their consequence, mostly.
@@ -40,7 +66,9 @@ final class LoopCrew: Sendable {
     }
 
     func rethrow() throws {
-        if let error = state.withLock({ $0.firstError }) { throw error }
+        let (error, report) = state.withLock { ($0.firstError, $0.report) }
+        if let error { throw error }
+        if let error = ShutdownError(report) { throw error }
     }
 
     /// Binds so that every loop of the crew listens on one port: a port that the system is to pick
@@ -70,8 +98,9 @@ extension IOLoop {
     /// Runs `body` once on each of several loops, each on a thread of its own (the first on the
     /// calling one), and returns when all have ended.
     ///
-    /// The loops share nothing but what is Sendable; a server that is made in the body listens on
-    /// the same port in each (SO_REUSEPORT), and the kernel spreads the connections.
+    /// The loops share nothing but what is Sendable; servers with one host and port listen on it
+    /// together (SO_REUSEPORT), and the kernel spreads the connections. Of those with port 0, the
+    /// first of each loop share one port that the system picks, the second ones another.
     ///
     /// ```swift
     /// try IOLoop.run(loops: 0) { loop in
@@ -85,18 +114,25 @@ extension IOLoop {
     ///   - count: 0 makes one loop for each processor that the process may use.
     ///   - poller: Where readiness comes from.
     /// - Throws: The first error that a body throws, after the others have been cancelled and have
-    ///   ended; `LoopError` if a loop runs on this thread already.
+    ///   ended; `ShutdownError` if none throws, but connections were cut by a shutdown, or stop
+    ///   hooks failed; `LoopError` if a loop runs on this thread already.
     public static func run(
         loops count: Int, poller: PollerChoice = .best,
         _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> Void
     ) throws {
-        precondition(count >= 0, "the number of loops can't be negative")
+        try run(LoopCrew(count: count), poller: poller, body)
+    }
+
+    /// Runs `body` once on each loop of a crew, which can be stopped from outside.
+    package static func run(
+        _ crew: LoopCrew, poller: PollerChoice,
+        _ body: nonisolated(nonsending) @escaping @Sendable (IOLoop) async throws -> Void
+    ) throws {
         if let running = currentIfAny, running.isInTurns {
             throw LoopError(.alreadyRunning, "IOLoop.run was called on a thread whose loop runs.")
         }
-        let crew = LoopCrew(count: count == 0 ? Int(cu_processors()) : count)
         var threads: [UInt64] = []
-        for index in 1..<max(crew.count, 1) {
+        for index in 1..<crew.count {
             do {
                 threads.append(try CrewMember(crew, index, poller, body).startThread())
             } catch {
@@ -133,7 +169,7 @@ private final class CrewMember: Sendable {
             { context in
                 guard let context else { return }
                 Unmanaged<CrewMember>.fromOpaque(context).takeRetainedValue().run()
-            }, context, "loop-\(index)", &handle)
+            }, context, "\(crew.name)-\(index)", &handle)
         if result < 0 {
             Unmanaged<CrewMember>.fromOpaque(context).release()
             throw SystemError(errno: result, operation: "start a thread for a loop")
@@ -143,11 +179,15 @@ private final class CrewMember: Sendable {
 
     func run() {
         do {
-            let loop = try IOLoop(name: "loop-\(index)", poller: poller)
+            let loop = try IOLoop(name: "\(crew.name)-\(index)", poller: poller)
             loop.crew = crew
             defer { loop.close() }
             crew.join(loop)
-            try loop.runSync { [body] in try await body(loop) }
+            try loop.runSync { [body] in
+                try await loop.finishing { try await body(loop) }
+            }
+        } catch let error as ShutdownError {
+            crew.note(error.report)
         } catch {
             crew.fail(error)
         }

@@ -17,6 +17,14 @@ extension IOLoop {
     }
 }
 
+extension IOLoop {
+    /// A task and what it, or what it runs inside, waits for: one line, as in `dump`.
+    func describe(_ scope: TaskScope) -> String {
+        var dump = LoopDump(loop: self, linesMax: 1)
+        return dump.line(about: scope)
+    }
+}
+
 /// Collects the lines of one dump.
 private struct LoopDump {
     let loop: IOLoop
@@ -87,7 +95,8 @@ private struct LoopDump {
     private mutating func tasks() {
         section("tasks: \(loop.taskCount)")
         // A stack and no recursion: the tree is as deep as the program makes it.
-        var open = loop.rootScope.children.map { (scope: $0, depth: 0) }
+        let top = loop.shutdown.hooks.scope.children + loop.rootScope.children
+        var open = top.map { (scope: $0, depth: 0) }
         while let (scope, depth) = open.popLast() {
             add(String(repeating: "  ", count: depth) + describe(scope))
             open += scope.children.map { ($0, depth + 1) }
@@ -99,9 +108,25 @@ private struct LoopDump {
 
     private func describe(_ scope: TaskScope) -> String {
         let subject = scope.subject.map { ($0 as? any TaskSubject)?.taskDescription ?? "task" }
-        let what = subject ?? "withTimeout"
+        let what = (subject ?? "withTimeout") + detail(of: scope)
         let ending = scope.verdict == nil ? "" : ", its waits were ended"
         return what + state(of: scope) + ending
+    }
+
+    private func detail(of scope: TaskScope) -> String {
+        (scope.subject as? any TaskSubject)?.taskDetail.map { " (\($0))" } ?? ""
+    }
+
+    /// A scope and those inside it, down to the first that tells what it waits for.
+    mutating func line(about scope: TaskScope) -> String {
+        sinks()
+        var parts = [describe(scope)]
+        var inner = scope
+        while let child = inner.children.last {
+            inner = child
+            parts.append(describe(inner))
+        }
+        return parts.joined(separator: ", ")
     }
 
     private func state(of scope: TaskScope) -> String {

@@ -124,6 +124,15 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
         while let work = taken.popFirst() { ready.append(work) }
     }
 
+    /// Whether callbacks wait for their turn, tasks that are ready left aside.
+    var hasQueuedCallbacks: Bool {
+        collectInbox()
+        return ready.contains { work in
+            if case .job = work { return false }
+            return true
+        }
+    }
+
     /// Takes what other threads handed over. It comes after what stands in `ready` at the time.
     @inline(__always)
     func takeInbox() -> Inbox<Work>.Taken { inbox.takeAll() }

@@ -23,6 +23,7 @@ public final class LoopFuture<Value> {
     /// task ends the wait, not the work; see `cancel`.
     public var value: Value {
         get async throws {
+            loop.checkThread("LoopFuture.value")
             while true {
                 if let result = outcome.result { return try result.get() }
                 let waiter = Waiter(loop: loop)
@@ -37,7 +38,10 @@ public final class LoopFuture<Value> {
     public var isDone: Bool { outcome.result != nil }
 
     /// Cancels the work.
-    public func cancel() { scope?.cancel() }
+    public func cancel() {
+        loop.checkThread("LoopFuture.cancel")
+        scope?.cancel()
+    }
 }
 
 extension IOLoop {

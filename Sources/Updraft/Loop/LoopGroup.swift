@@ -32,6 +32,7 @@ public final class LoopGroup {
         name: String? = nil,
         _ body: nonisolated(nonsending) @escaping () async throws -> Void
     ) {
+        loop.checkThread("LoopGroup.spawn")
         count += 1
         loop.start(named: name, below: node) { [self] in
             do {
@@ -63,8 +64,14 @@ public final class LoopGroup {
     /// What the children are about.
     var subjects: [AnyObject] { node.children.compactMap(\.subject) }
 
+    /// Some of the children and what each waits for, one line each, the oldest first.
+    func describe(linesMax: Int) -> [String] {
+        node.children.reversed().prefix(linesMax).map(loop.describe)
+    }
+
     /// Cancels every child, also those that are yet to be added.
     public func cancelAll() {
+        loop.checkThread("LoopGroup.cancelAll")
         node.cancel()
     }
 

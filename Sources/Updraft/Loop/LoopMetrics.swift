@@ -28,6 +28,10 @@ public struct LoopMetrics: Sendable {
     /// Streams that have not been closed.
     public internal(set) var streamsOpen = 0
 
+    /// Bytes in memory that streams and sockets have received and nobody has read yet, or that
+    /// were written and the kernel has not taken yet. Files on their way out do not count.
+    public internal(set) var bufferedBytes = 0
+
     /// Tasks that the loop has started and that have not ended.
     public internal(set) var tasks = 0
 
@@ -126,6 +130,9 @@ extension IOLoop {
         metrics.turns = turnNumber
         metrics.timeoutsPending = timers.count
         metrics.streamsOpen = openStreams
+        metrics.bufferedBytes = keptSinks.values.reduce(table.heldBytes) {
+            $0 + $1.heldBytes
+        }
         metrics.tasks = taskCount
         return metrics
     }

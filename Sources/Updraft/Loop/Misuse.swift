@@ -14,6 +14,15 @@ package enum Misuse {
                 + "Task { } or Task.detached { }.")
     }
 
+    /// A loop was used in a child of its process (contract row A17).
+    @inline(never)
+    package static func forked(_ what: String) -> Never {
+        stop(
+            "\(what) was used in a child made by fork. The child shares the loop's descriptors "
+                + "with its parent, and either would take the other's events. Make a new loop in "
+                + "the child; to run several processes, start the program anew for each.")
+    }
+
     /// Writes the sentence to standard error, then traps.
     @inline(never)
     package static func stop(_ message: String) -> Never {

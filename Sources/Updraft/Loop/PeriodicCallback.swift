@@ -11,6 +11,7 @@
 ///
 /// What a run throws goes to the loop's `onUnhandledError`, and the timer goes on. As long as it
 /// is started the loop keeps it alive, so it needs no owner. It belongs to its loop's thread.
+/// Every run has the task-locals of the code that called `start` (I3), taken along once.
 /// Contract rows F1-F4; for a `for` loop instead, see `IOLoop.ticks(every:)`.
 public final class PeriodicCallback {
     private typealias AsyncCallback = nonisolated(nonsending) () async throws -> Void
@@ -39,6 +40,8 @@ public final class PeriodicCallback {
     private let executor: LoopExecutor
     private var schedule: PeriodicSchedule
     private var state = State.stopped
+    /// The context of the code that started it; nil while it is stopped, and if there is none.
+    private var context: CallbackContext?
 
     /// A callback that is not started yet.
     ///
@@ -93,6 +96,7 @@ public final class PeriodicCallback {
     /// already, or if the loop was closed.
     public func start() {
         guard let loop = usableLoop("PeriodicCallback.start"), !isRunning else { return }
+        context = loop.captureContext(isRepeated: true)
         schedule.start(at: loop.now.nanoseconds)
         if case .runningStopped = state {
             state = .runningRestarted
@@ -105,6 +109,7 @@ public final class PeriodicCallback {
     /// honoured (F4).
     public func stop() {
         guard let loop = usableLoop("PeriodicCallback.stop") else { return }
+        context = nil
         switch state {
         case .waiting(let timeout):
             loop.removeTimeout(timeout)
@@ -125,7 +130,12 @@ public final class PeriodicCallback {
 
     private func arm(on loop: IOLoop) {
         // The timeout, and nothing else, keeps what is started alive.
-        state = .waiting(loop.callAt(LoopInstant(nanoseconds: schedule.next)) { self.run() })
+        state = .waiting(loop.timers.add(deadline: schedule.next) { self.runInContext() })
+    }
+
+    private func runInContext() {
+        guard let context else { return run() }
+        context.run { run() }
     }
 
     private func run() {

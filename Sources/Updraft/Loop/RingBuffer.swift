@@ -26,6 +26,10 @@ struct RingBuffer<Element> {
 
     var first: Element? { count == 0 ? nil : slots[head] }
 
+    func contains(where isMatch: (Element) -> Bool) -> Bool {
+        (0..<count).contains { slots[(head + $0) & (slots.count - 1)].map(isMatch) ?? false }
+    }
+
     mutating func append(_ element: Element) {
         if count == slots.count { grow() }
         slots[(head + count) & (slots.count - 1)] = element

@@ -14,6 +14,8 @@ public struct Signal: Hashable, Sendable, CustomStringConvertible {
     public static let sighup = Signal(1)
     /// Interrupt from the keyboard (2).
     public static let sigint = Signal(2)
+    /// The end, which no program can refuse (9).
+    public static let sigkill = Signal(9)
     /// Request to end (15).
     public static let sigterm = Signal(15)
     /// For the program's own use (10 on Linux).
@@ -26,6 +28,7 @@ public struct Signal: Hashable, Sendable, CustomStringConvertible {
         switch number {
         case 1: "SIGHUP"
         case 2: "SIGINT"
+        case 9: "SIGKILL"
         case 10: "SIGUSR1"
         case 12: "SIGUSR2"
         case 15: "SIGTERM"
@@ -45,6 +48,8 @@ final class SignalWatch: ReadinessSink {
     private let readEnd: Int32
     private let writeEnd: Int32
     private var handlers: [Signal: [(key: UInt64, action: () -> Void)]] = [:]
+    /// Signals all of whose handlers want one of it only.
+    private var onceSignals: Set<Signal> = []
     private var lastKey: UInt64 = 0
 
     var descriptor: Int32 { readEnd }
@@ -58,14 +63,23 @@ final class SignalWatch: ReadinessSink {
     }
 
     deinit {
-        for signal in handlers.keys { _ = cu_signal_unwatch(signal.number, writeEnd) }
+        for signal in handlers.keys {
+            _ = cu_signal_unwatch(signal.number, writeEnd, onceSignals.contains(signal))
+        }
         _ = cu_close(writeEnd)
         _ = cu_close(readEnd)
     }
 
-    func add(_ signal: Signal, _ action: @escaping () -> Void) throws -> SignalHandlerID {
-        if handlers[signal] == nil {
-            try SystemError.check(cu_signal_watch(signal.number, writeEnd), "watch \(signal)")
+    func add(
+        _ signal: Signal, once: Bool, _ action: @escaping () -> Void
+    ) throws -> SignalHandlerID {
+        let wasOnce = onceSignals.contains(signal)
+        if handlers[signal] == nil || (wasOnce && !once) {
+            // First the new one: in between the signal would end the process.
+            try SystemError.check(
+                cu_signal_watch(signal.number, writeEnd, once), "watch \(signal)")
+            if wasOnce { _ = cu_signal_unwatch(signal.number, writeEnd, true) }
+            if once { onceSignals.insert(signal) } else { onceSignals.remove(signal) }
         }
         lastKey += 1
         handlers[signal, default: []].append((lastKey, action))
@@ -76,7 +90,10 @@ final class SignalWatch: ReadinessSink {
         guard var list = handlers[id.signal] else { return }
         list.removeAll { $0.key == id.key }
         handlers[id.signal] = list.isEmpty ? nil : list
-        if list.isEmpty { _ = cu_signal_unwatch(id.signal.number, writeEnd) }
+        if list.isEmpty {
+            let isOnce = onceSignals.remove(id.signal) != nil
+            _ = cu_signal_unwatch(id.signal.number, writeEnd, isOnce)
+        }
     }
 
     var report: SinkReport {
@@ -111,8 +128,18 @@ extension IOLoop {
         _ signal: Signal, _ handler: @escaping () throws -> Void
     ) throws -> SignalHandlerID {
         checkThread("IOLoop.addSignalHandler")
+        return try addSignalHandler(signal, once: false, handler)
+    }
+
+    /// - Parameter once: From the delivery of the first signal on, before any loop has seen it, the
+    ///   default action is back, unless others handle the signal for longer.
+    fileprivate func addSignalHandler(
+        _ signal: Signal, once: Bool, _ handler: @escaping () throws -> Void
+    ) throws -> SignalHandlerID {
         let watch = try signals ?? makeSignalWatch()
-        return try watch.add(signal) { [unowned self] in guarded("A signal handler", handler) }
+        return try watch.add(signal, once: once) { [unowned self] in
+            guarded("A signal handler", handler)
+        }
     }
 
     /// Takes a signal handler back.
@@ -143,12 +170,15 @@ final class SignalWait {
     private var received: Signal?
     private var ids: [SignalHandlerID] = []
 
-    init(_ loop: IOLoop, _ wanted: Set<Signal>) throws {
+    /// - Parameter once: See `addSignalHandler`; for signals that end the program.
+    init(_ loop: IOLoop, _ wanted: Set<Signal>, once: Bool = false) throws {
         self.loop = loop
         waiter = Waiter(loop: loop)
         for signal in wanted {
             ids.append(
-                try loop.addSignalHandler(signal) { [weak self] in self?.receive(signal) })
+                try loop.addSignalHandler(signal, once: once) { [weak self] in
+                    self?.receive(signal)
+                })
         }
     }
 

@@ -2,6 +2,13 @@
 protocol TaskSubject: AnyObject {
     /// As in `task 'reader'`.
     var taskDescription: String { get }
+
+    /// What it has yet to do, for people.
+    var taskDetail: String? { get }
+}
+
+extension TaskSubject {
+    var taskDetail: String? { nil }
 }
 
 /// The subject of a task that is about nothing else: its name.

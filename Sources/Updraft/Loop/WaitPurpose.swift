@@ -13,8 +13,12 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
     case signal
     case tasks
     case blockingWork
+    case offLoop
     case line
     case reply
+    case handshake
+    case shutdown
+    case child
 
     /// As in "waits for …".
     package var description: String {
@@ -32,8 +36,12 @@ package enum WaitPurpose: UInt8, Sendable, CustomStringConvertible {
         case .signal: "a signal"
         case .tasks: "other tasks to end"
         case .blockingWork: "blocking work on a pool"
+        case .offLoop: "work off the loop"
         case .line: "a lock, an event or a queue"
         case .reply: "a reply"
+        case .handshake: "a TLS handshake"
+        case .shutdown: "the shutdown"
+        case .child: "a program to end"
         }
     }
 }

@@ -4,7 +4,10 @@ internal import Logging
 final class ConnectionSet {
     private let loop: IOLoop
     private var tasks: LoopGroup
-    fileprivate var logger = Logger(label: "updraft.general")
+    fileprivate var logger = Logger(label: LoggerLabel.general)
+
+    /// What a connection has yet to do, for people.
+    var describeWork: ((IOStream) -> String?)?
 
     /// Called when a connection ends.
     var onRoom: () -> Void = {}
@@ -51,14 +54,28 @@ final class ConnectionSet {
 
     private static let cutGrace = Duration.milliseconds(200)
 
-    /// Ends what is idle, waits for the rest, cuts what is left at the deadline.
-    nonisolated(nonsending) func drain(_ limit: Duration) async -> Int {
+    /// Lets connections that wait for something new see the end.
+    func endIdleInput() {
         for case let connection as Connection in tasks.subjects {
             connection.stream.endInputWhenIdle()
         }
-        let tasks = tasks
+    }
+
+    /// Waits until all have ended.
+    nonisolated(nonsending) func drained() async throws {
+        try await tasks.joinOrThrow()
+    }
+
+    /// Some connections and what they wait for.
+    func describe(linesMax: Int) -> [String] {
+        tasks.describe(linesMax: linesMax)
+    }
+
+    /// Ends what is idle, waits for the rest, cuts what is left at the deadline.
+    nonisolated(nonsending) func drain(_ limit: Duration) async -> Int {
+        endIdleInput()
         do {
-            try await withTimeout(limit) { try await tasks.joinOrThrow() }
+            try await withTimeout(limit) { try await drained() }
         } catch {
             let left = count
             await cut()
@@ -84,6 +101,12 @@ private final class Connection: TaskBody, TaskSubject {
 
     var taskDescription: String {
         "connection" + (stream.peerAddress.map { " from \($0)" } ?? "")
+    }
+
+    var taskDetail: String? {
+        var parts = set.describeWork?(stream).map { [$0] } ?? []
+        if stream.unsentBytes > 0 { parts.append("\(stream.unsentBytes) bytes unsent") }
+        return parts.isEmpty ? nil : parts.joined(separator: ", ")
     }
 
     nonisolated(nonsending) func run() async {

@@ -16,11 +16,34 @@ final class Listener: ReadinessSink {
     private let loop: IOLoop
     private var onReady: () -> Void = {}
     private var isOpen = true
+    private var isUnserved: Bool
 
     /// Binds and listens. Nothing is accepted before `watch`.
-    init(
+    convenience init(
         _ address: SocketAddress, backlog: Int, reusePort: Bool, loop: IOLoop
     ) throws {
+        let socket = try Listener.open(address, backlog: backlog, reusePort: reusePort)
+        try self.init(adopting: socket, isInherited: false, loop: loop)
+    }
+
+    /// Takes over a socket that listens, and closes it if it throws.
+    ///
+    /// - Parameter isInherited: Whether it comes from `InheritedListeners`, which is told when it
+    ///   is served.
+    init(adopting socket: Int32, isInherited: Bool, loop: IOLoop) throws {
+        do {
+            localAddress = try Listener.address(of: socket)
+        } catch {
+            _ = cu_close(socket)
+            throw error
+        }
+        isUnserved = isInherited
+        self.socket = socket
+        self.loop = loop
+    }
+
+    /// A socket that is bound and listens; the caller owns it.
+    static func open(_ address: SocketAddress, backlog: Int, reusePort: Bool) throws -> Int32 {
         guard var system = address.system else {
             throw SystemError(errno: cu_einval, operation: "the address \(address)")
         }
@@ -29,15 +52,34 @@ final class Listener: ReadinessSink {
             try SystemError.check(
                 cu_bind_and_listen(socket, &system, Int32(clamping: backlog), reusePort),
                 "listen on \(address)")
-            var local = cu_address()
-            try SystemError.check(cu_local_address(socket, &local), "getsockname")
-            localAddress = SocketAddress(local)
         } catch {
             _ = cu_close(socket)
             throw error
         }
-        self.socket = socket
-        self.loop = loop
+        return socket
+    }
+
+    /// What the user is told of a failure to listen.
+    static func failure(host: String, port: Int, _ error: SystemError) -> StreamError {
+        guard (try? SocketAddress(host: host, port: 0)) != nil else {
+            return StreamError(
+                .cannotListen,
+                "can't listen on '\(host)': give a numeric address, such as 127.0.0.1 or ::1.")
+        }
+        var reason = "can't listen on \(host):\(port)"
+        if error.isAddressInUse {
+            reason = "port \(port) on \(host) is taken by another program"
+            if InheritedListeners.isInWorker {
+                reason += ", or by another worker: what all serve is given to Prefork.run(listen:)"
+            }
+        }
+        return StreamError(.cannotListen, "\(reason).", cause: error)
+    }
+
+    static func address(of socket: Int32) throws -> SocketAddress {
+        var local = cu_address()
+        try SystemError.check(cu_local_address(socket, &local), "getsockname")
+        return SocketAddress(local)
     }
 
     deinit {
@@ -48,6 +90,10 @@ final class Listener: ReadinessSink {
     func watch(_ onReady: @escaping () -> Void) throws {
         self.onReady = onReady
         try loop.watch(socket, events: .read, mode: .level, sink: self)
+        if isUnserved {
+            isUnserved = false
+            InheritedListeners.isServed()
+        }
     }
 
     func unwatch() {

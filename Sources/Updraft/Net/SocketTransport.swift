@@ -40,6 +40,15 @@ final class SocketTransport: Transport {
         return try accepted(result)
     }
 
+    func sendFile(_ file: Int32, offset: Int64, count: Int) throws -> Int? {
+        let result = cu_send_file(socket, file, offset, count)
+        // A file system without sendfile(2): the slower way works with all of them.
+        if Int32(clamping: result) == -cu_enosys || Int32(clamping: result) == -cu_einval {
+            return nil
+        }
+        return try accepted(result)
+    }
+
     private func accepted(_ result: Int) throws -> Int {
         if result >= 0 { return result }
         if Int32(result) == -cu_eagain { return 0 }
@@ -66,8 +75,10 @@ final class SocketTransport: Transport {
 }
 
 extension IOStream {
-    /// Whom the stream is connected to, if its transport is a socket.
+    /// Whom the stream is connected to, if a socket carries it, be it beneath TLS.
     public var peerAddress: SocketAddress? {
-        (transport as? SocketTransport)?.peerAddress
+        var transport = transport
+        while let upper = transport as? any LayeredTransport { transport = upper.base }
+        return (transport as? SocketTransport)?.peerAddress
     }
 }

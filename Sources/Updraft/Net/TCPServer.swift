@@ -16,7 +16,7 @@ public typealias StreamHandler = nonisolated(nonsending) (IOStream) async throws
 /// ```
 ///
 /// Instead of giving a closure you may subclass and override `handleStream`. Contract rows K1-K8.
-open class TCPServer {
+open class TCPServer: Drainable {
     /// Bounds and switches of a server.
     public struct Options: Sendable {
         /// Connections that the kernel holds ready to be accepted.
@@ -41,7 +41,11 @@ open class TCPServer {
     public let options: Options
 
     /// Where a handler's errors go, at `debug`, and trouble with accepting, at `warning`.
-    public var logger = Logger(label: "updraft.general")
+    public var logger = Logger(label: LoggerLabel.general)
+
+    /// Runs in each connection's task before its handler, as a TLS handshake does. What it throws
+    /// ends the connection as what the handler throws does. Set it before serving.
+    public var prepareStream: StreamHandler?
 
     private let host: String
     private let requestedPort: Int
@@ -50,6 +54,15 @@ open class TCPServer {
     private let connections: ConnectionSet
     private let streamOptions: SharedStreamOptions
     private var phase = Phase.idle
+
+    /// For what is built on a server: called when the loop's shutdown begins.
+    package var onDrain: () -> Void = {}
+
+    /// For what is built on a server: what a connection has yet to do, in log lines and dumps.
+    package var describeWork: ((IOStream) -> String?)? {
+        get { connections.describeWork }
+        set { connections.describeWork = newValue }
+    }
 
     private enum Phase {
         case idle
@@ -83,39 +96,46 @@ open class TCPServer {
     /// Open connections.
     public var connectionCount: Int { connections.count }
 
-    /// Binds and listens, so that the port is known; `serve` does it otherwise.
+    /// Binds and listens, so that the port is known; `serve` does it otherwise. In a worker of
+    /// `Prefork`, a server takes over what the supervisor listens on for its address.
     ///
     /// - Throws: `StreamError` with `.cannotListen`: the port is taken, or the address is not
     ///   numeric or not one of this machine.
     public func bind() throws {
         loop.checkThread("TCPServer.bind")
         guard phase == .idle else { return }
-        guard (try? SocketAddress(host: host, port: 0)) != nil else {
-            throw StreamError(
-                .cannotListen,
-                "can't listen on '\(host)': give a numeric address, such as 127.0.0.1 or ::1.")
-        }
         do {
             try bindListeners()
         } catch let error as SystemError {
-            let place = "\(host):\(requestedPort)"
-            let reason =
-                error.isAddressInUse
-                ? "port \(requestedPort) on \(host) is taken by another program"
-                : "can't listen on \(place)"
-            throw StreamError(.cannotListen, "\(reason).", cause: error)
+            throw Listener.failure(host: host, port: requestedPort, error)
         }
         phase = .bound
     }
 
-    /// In a crew of several loops the server of each listens on the same port.
+    /// A worker process has the sockets that its supervisor listens on. In a crew of several loops
+    /// the server of each listens on the same port.
     private func bindListeners() throws {
+        switch InheritedListeners.take(try SocketAddress(host: host, port: requestedPort)) {
+        case .socket(let socket):
+            listeners = [try Listener(adopting: socket, isInherited: true, loop: loop)]
+            return
+        case .allTaken:
+            throw StreamError(
+                .cannotListen,
+                "port \(requestedPort) on \(host), which this worker was given, has been taken by "
+                    + "a server of it already.")
+        case .notListed:
+            break
+        }
         guard let crew = loop.crew, crew.count > 1 else {
             listeners = [try listener(port: requestedPort, reusePort: options.reusePort)]
             return
         }
-        loop.serversMade += 1
-        try crew.bindShared("\(host) \(loop.serversMade)", port: requestedPort) { port, isFirst in
+        // Ports that the system picks are told apart by the order in which a loop's servers bind.
+        let place = "\(host):\(requestedPort)"
+        let number = loop.serversMade[place, default: 0]
+        loop.serversMade[place] = number + 1
+        try crew.bindShared("\(place) \(number)", port: requestedPort) { port, isFirst in
             // Alone first: with SO_REUSEPORT the port would be shared silently with another program
             // of the same user that uses it too.
             if isFirst { try self.listener(port: port, reusePort: false).close() }
@@ -131,7 +151,8 @@ open class TCPServer {
     }
 
     /// Serves connections with `handler` until `stop` is called, then waits for those that are
-    /// open. If the calling task is cancelled, they are cancelled too.
+    /// open; or until a shutdown of the loop has drained them. If the calling task is cancelled,
+    /// they are cancelled too.
     ///
     /// - Throws: What `bind` throws; `CancellationError`; `TimeoutError`.
     public nonisolated(nonsending) func serve(_ handler: @escaping StreamHandler) async throws {
@@ -141,8 +162,10 @@ open class TCPServer {
         }
         phase = .serving
         connections.begin(scope: TaskScope.current, logger: logger)
+        loop.shutdown.join(self)
+        defer { loop.shutdown.leave(self) }
         do {
-            try await acceptConnections(handler)
+            try await acceptConnections(prepared(handler))
         } catch {
             stop()
             await connections.cut()
@@ -193,11 +216,43 @@ open class TCPServer {
         return await connections.drain(deadline)
     }
 
+    private func prepared(_ handler: @escaping StreamHandler) -> StreamHandler {
+        guard let prepareStream else { return handler }
+        return { stream in
+            try await prepareStream(stream)
+            try await handler(stream)
+        }
+    }
+
+    // MARK: Draining
+
+    package func beginDrain() {
+        stop()
+        onDrain()
+        connections.endIdleInput()
+    }
+
+    package var inFlightCount: Int { connections.count }
+
+    package func describeInFlight(linesMax: Int) -> [String] {
+        connections.describe(linesMax: linesMax)
+    }
+
+    package nonisolated(nonsending) func drained() async throws {
+        try await connections.drained()
+    }
+
+    package nonisolated(nonsending) func cut() async {
+        await connections.cut()
+    }
+
     // MARK: Accepting
 
     private nonisolated(nonsending) func acceptConnections(
         _ handler: @escaping StreamHandler
     ) async throws {
+        // The loop's shutdown may have begun before.
+        guard phase == .serving else { return }
         try watchListeners()
         while phase == .serving {
             switch acceptBatch(handler) {

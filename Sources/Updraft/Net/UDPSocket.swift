@@ -204,6 +204,8 @@ extension UDPSocket: ReadinessSink {
         close()
     }
 
+    var heldBytes: Int { unsentBytes }
+
     var report: SinkReport {
         var text = "UDP socket on \(localAddress)"
         if let peer { text += ", connected to \(peer)" }

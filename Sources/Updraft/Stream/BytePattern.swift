@@ -1,10 +1,10 @@
-#if Regex
-    // Unsafe: `@unchecked Sendable` for a compiled pattern, which PCRE2 never changes after it is
-    // made: any number of threads may match with it, each with match data of its own.
+// Unsafe: `@unchecked Sendable` for a compiled pattern, which PCRE2 never changes after it is made:
+// any number of threads may match with it, each with match data of its own.
 
+#if Regex
     internal import CPCRE2
 
-    /// A regular expression over bytes, in the syntax of PCRE2, for `IOStream.read(untilMatching:)`.
+    /// A regular expression over bytes, in PCRE2's syntax, for `IOStream.read(untilMatching:)`.
     ///
     /// ```swift
     /// let blankLine = try BytePattern(#"\r?\n\r?\n"#)

@@ -39,6 +39,7 @@ extension IOStream {
     package func endInputWhenIdle() {
         loop.checkThread("IOStream")
         isDraining = true
+        (transport as? any LayeredTransport)?.inputIsEnding()
         if readWaiter.isWaiting, readBuffer.isEmpty { readWaiter.fire() }
     }
 
@@ -111,12 +112,7 @@ extension IOStream {
         phase = .closed(reason)
         if let timer = closing?.timer { loop.timers.remove(timer) }
         closing = nil
-        if let descriptor = transport.descriptor {
-            loop.unwatch(descriptor)
-        } else {
-            loop.keptSinks[ObjectIdentifier(self)] = nil
-        }
-        transport.onReady = nil
+        unwatchTransport()
         if abort { transport.abort() } else { transport.close() }
         loop.openStreams -= 1
         droppedTotal = UInt64(writeQueue.count)

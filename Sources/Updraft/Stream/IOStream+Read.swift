@@ -160,7 +160,8 @@ extension IOStream {
 
     /// As `receive()`, into other memory.
     func receive(into memory: UnsafeMutableRawBufferPointer) throws -> Int {
-        if case .closed(let reason) = phase { throw reason }
+        // One that closed itself at its end has simply ended for its reader.
+        if case .closed(let reason) = phase, reason.code != .endOfStream { throw reason }
         guard readiness.contains(.read), input == .open, !isOverBudget else { return 0 }
         do {
             switch try transport.read(into: memory) {

@@ -1,4 +1,6 @@
 extension IOStream {
+    var heldBytes: Int { readBuffer.count + writeQueue.count - writeQueue.fileCount }
+
     var report: SinkReport {
         var text = "stream"
         if let peerAddress { text += " to \(peerAddress)" }

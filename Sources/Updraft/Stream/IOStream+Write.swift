@@ -30,13 +30,13 @@ extension IOStream {
     /// - Throws: `StreamError` with `.bufferFull` if more than `options.writeBufferMax` bytes would
     ///   be unsent (nothing is queued then), with `.closed` if the stream is closed.
     public func enqueue(_ bytes: [UInt8]) throws {
-        if writeQueue.count + bytes.count > options.writeBufferMax { throw bufferFull() }
+        if bufferedBytes + bytes.count > options.writeBufferMax { throw bufferFull() }
         try accept(bytes)
     }
 
     /// Copies bytes that are valid during the call only; otherwise as `enqueue(_:)`.
     package func enqueue(copying bytes: UnsafeRawBufferPointer) throws {
-        if writeQueue.count + bytes.count > options.writeBufferMax { throw bufferFull() }
+        if bufferedBytes + bytes.count > options.writeBufferMax { throw bufferFull() }
         try checkWritable()
         writeQueue.append(bytes, pool: &loop.buffers)
         written(bytes.count)
@@ -95,7 +95,7 @@ extension IOStream {
         written(bytes.count)
     }
 
-    private func checkWritable() throws {
+    func checkWritable() throws {
         loop.checkThread("IOStream")
         if case .closed(let reason) = phase { throw reason }
         guard case .open = phase, output == .open else {
@@ -103,13 +103,16 @@ extension IOStream {
         }
     }
 
+    /// Unsent bytes in memory.
+    private var bufferedBytes: Int { writeQueue.count - writeQueue.fileCount }
+
     private func bufferFull() -> StreamError {
         StreamError(
             .bufferFull,
-            "\(writeQueue.count) bytes are unsent; the limit is \(options.writeBufferMax).")
+            "\(bufferedBytes) bytes are unsent; the limit is \(options.writeBufferMax).")
     }
 
-    private func written(_ count: Int) {
+    func written(_ count: Int) {
         writtenTotal += UInt64(count)
         if !isInFlushQueue, count > 0 {
             isInFlushQueue = true
@@ -126,7 +129,7 @@ extension IOStream {
         }
     }
 
-    private nonisolated(nonsending) func waitUntilSent(_ target: UInt64) async throws {
+    nonisolated(nonsending) func waitUntilSent(_ target: UInt64) async throws {
         if case .closed(let reason) = phase {
             if sentTotal >= target { return }
             throw reason
@@ -145,15 +148,32 @@ extension IOStream {
         if case .closed = phase { return }
         do {
             while !writeQueue.isEmpty, readiness.contains(.write) {
+                if writeQueue.isAtFile, isOverBudget { return sendLater() }
+                let before = writeQueue.fileCount
                 let isAllSent = try writeQueue.send(to: transport, pool: &loop.buffers)
+                if before > 0 { spend(before - writeQueue.fileCount) }
                 if !isAllSent { drained(.write) }
             }
+        } catch let error as StreamError {
+            // The peer must not take what came for all there is.
+            return finish(error, abort: true)
         } catch {
             return fail(error)
         }
         if writeQueue.isEmpty { allSent() }
         answerLowUnsentRequest()
         wakeSendWaiters()
+    }
+
+    /// A file must not hold up the loop's other streams.
+    private func sendLater() {
+        guard !isSendScheduled else { return }
+        isSendScheduled = true
+        loop.runSoon { [weak self] in
+            guard let self else { return }
+            isSendScheduled = false
+            sendPending()
+        }
     }
 
     private func allSent() {
@@ -172,6 +192,8 @@ extension IOStream {
         for entry in due { entry.waiter.fire() }
     }
 }
+
+extension IOStream: OutputSink {}
 
 extension IOStream: Flushable {
     func flushTurn() {

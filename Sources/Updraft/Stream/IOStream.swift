@@ -18,7 +18,7 @@ public final class IOStream {
     public var options: StreamOptions { sharedOptions.value }
 
     private let sharedOptions: SharedStreamOptions
-    package let transport: any Transport
+    @exclusivity(unchecked) package internal(set) var transport: any Transport
     // Unchecked exclusivity, here and in the loop's hot state: one thread owns it, and the dynamic
     // checks cost some 1,100 instructions a message. Nothing below may be changed while it is lent.
     @exclusivity(unchecked) var phase = Phase.open
@@ -42,6 +42,7 @@ public final class IOStream {
     var droppedTotal: UInt64 = 0
     @exclusivity(unchecked) var sendWaiters: [SendWaiter] = []
     @exclusivity(unchecked) var isInFlushQueue = false
+    var isSendScheduled = false
     @exclusivity(unchecked) var lowUnsentRequest: LowUnsentRequest?
 
     var closeCallbacks: [CloseCallback] = []
@@ -125,6 +126,11 @@ public final class IOStream {
         sharedOptions = options
         readWaiter = Waiter(loop: loop)
         loop.checkThread("IOStream")
+        try watchTransport()
+        loop.openStreams += 1
+    }
+
+    func watchTransport() throws {
         if let descriptor = transport.descriptor {
             try loop.watch(
                 descriptor, events: [.read, .write, .readHangup, .error], mode: .edge, sink: self)
@@ -132,7 +138,15 @@ public final class IOStream {
             loop.keptSinks[ObjectIdentifier(self)] = self
             transport.onReady = { [weak self] events in self?.ready(events) }
         }
-        loop.openStreams += 1
+    }
+
+    func unwatchTransport() {
+        if let descriptor = transport.descriptor {
+            loop.unwatch(descriptor)
+        } else {
+            loop.keptSinks[ObjectIdentifier(self)] = nil
+        }
+        transport.onReady = nil
     }
 
     /// Whether the stream is closed, or closing, so that nothing more can be written.
@@ -196,7 +210,7 @@ extension IOStream: ReadinessSink {
 
     /// Closes the stream after a failure, and keeps what came before it for its readers (J16):
     /// looking at a socket's error takes the error away, so that later reads would see a clean end.
-    func fail(_ error: any Error) {
+    package func fail(_ error: any Error) {
         // A write of the parser's has failed. Here the parser would be called again from inside.
         if isInParser {
             readiness.subtract(.write)

@@ -12,6 +12,8 @@ public struct StreamError: Error, Sendable, CustomStringConvertible {
         case unsatisfiableRead
         /// More would be buffered than the limit allows.
         case bufferFull
+        /// A file to send has fewer bytes than were promised.
+        case fileTooShort
         /// The port or path is taken, or can't be bound.
         case cannotListen
         /// A host name has no address, or none could be found out.

@@ -37,6 +37,17 @@ public protocol Transport: AnyObject {
     /// Writes once, several pieces in their order; otherwise as `write` for one.
     func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int
 
+    /// Sends part of a file without copying it through this process, once, where there is a way.
+    ///
+    /// - Parameters:
+    ///   - file: The descriptor of a plain file; its own position is neither used nor moved.
+    ///   - offset: Where the part begins, in bytes.
+    ///   - count: Bytes to send at the most, at least one.
+    /// - Returns: Bytes accepted; fewer than asked for means that there is no more room now; nil
+    ///   where there is no such way, so that the bytes are read and written instead.
+    /// - Throws: `SystemError`; the stream is closed then.
+    func sendFile(_ file: Int32, offset: Int64, count: Int) throws -> Int?
+
     /// Ends the sending direction after what was written; reading goes on.
     func shutdownWrite()
 
@@ -57,4 +68,7 @@ extension Transport {
         guard let first = pieces.first(where: { !$0.isEmpty }) else { return 0 }
         return try write(first)
     }
+
+    /// There is no such way.
+    public func sendFile(_ file: Int32, offset: Int64, count: Int) throws -> Int? { nil }
 }

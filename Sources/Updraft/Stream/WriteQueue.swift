@@ -19,6 +19,8 @@ struct WriteQueue {
         var bytes: [UInt8]
         /// Whether the array is ours to append to, from the pool.
         var isGathered: Bool
+        /// Part of a file in place of the bytes.
+        var file: FileSource?
     }
 
     private var front = Piece(bytes: [], isGathered: false)
@@ -27,8 +29,13 @@ struct WriteQueue {
 
     /// Bytes that wait.
     private(set) var count = 0
+    /// Those of them that are still in files.
+    private(set) var fileCount = 0
 
     var isEmpty: Bool { count == 0 }
+
+    /// Whether a file is next.
+    var isAtFile: Bool { front.file != nil }
 
     /// Keeps the array, or copies it behind what is gathered.
     mutating func append(_ bytes: [UInt8], pool: inout BufferPool) {
@@ -43,13 +50,22 @@ struct WriteQueue {
         }
     }
 
+    /// Keeps the file until all of it is sent.
+    mutating func append(_ file: FileSource) {
+        guard file.remaining > 0 else { return }
+        let piece = Piece(bytes: [], isGathered: false, file: file)
+        if count == 0 { front = piece } else { rest.append(piece) }
+        count += file.remaining
+        fileCount += file.remaining
+    }
+
     /// Copies the bytes.
     mutating func append(_ bytes: UnsafeRawBufferPointer, pool: inout BufferPool) {
         guard !bytes.isEmpty else { return }
         if rest.isEmpty {
             if count == 0 {
                 front = Piece(bytes: pool.take(), isGathered: true)
-            } else if !front.isGathered, front.bytes.count < WriteQueue.ownPieceMin {
+            } else if !front.isGathered, !isAtFile, front.bytes.count < WriteQueue.ownPieceMin {
                 gatherFront(&pool)
             }
             if front.isGathered, front.bytes.count < WriteQueue.gatheredMax {
@@ -67,13 +83,14 @@ struct WriteQueue {
     mutating func send(to transport: any Transport, pool: inout BufferPool) throws -> Bool {
         let offered: Int
         let accepted: Int
+        if let file = front.file { return try send(file, to: transport, &pool) }
         if rest.isEmpty {
             offered = count
             accepted = try front.bytes.withUnsafeBytes {
                 try transport.write(UnsafeRawBufferPointer(rebasing: $0[frontOffset...]))
             }
         } else {
-            let pieces = rest.prefix(WriteQueue.piecesPerWrite - 1)
+            let pieces = rest.prefix(WriteQueue.piecesPerWrite - 1).prefix { $0.file == nil }
             offered = pieces.reduce(front.bytes.count - frontOffset) { $0 + $1.bytes.count }
             accepted = try front.bytes.withUnsafeBytes {
                 let first = UnsafeRawBufferPointer(rebasing: $0[frontOffset...])
@@ -84,9 +101,24 @@ struct WriteQueue {
         return accepted == offered
     }
 
+    private mutating func send(
+        _ file: FileSource, to transport: any Transport, _ pool: inout BufferPool
+    ) throws -> Bool {
+        let (sent, isRoomLeft) = try file.send(to: transport, scratch: pool.scratch)
+        count -= sent
+        fileCount -= sent
+        if file.remaining == 0 {
+            front = Piece(bytes: [], isGathered: false)
+            drop(0, &pool)
+        }
+        return isRoomLeft
+    }
+
     /// Forgets everything.
     mutating func removeAll(_ pool: inout BufferPool) {
-        drop(count, &pool)
+        if front.isGathered { pool.give(front.bytes) }
+        for piece in rest where piece.isGathered { pool.give(piece.bytes) }
+        self = WriteQueue()
     }
 
     /// Nests one scope per piece, so that every pointer is valid in the innermost.
@@ -123,14 +155,14 @@ struct WriteQueue {
     private mutating func drop(_ bytes: Int, _ pool: inout BufferPool) {
         count -= bytes
         frontOffset += bytes
-        guard frontOffset >= front.bytes.count else { return }
+        guard frontOffset >= front.bytes.count, !isAtFile else { return }
         if rest.isEmpty { return clearFront(&pool) }
         var sent = 0
-        while frontOffset >= front.bytes.count, sent < rest.count {
+        while frontOffset >= front.bytes.count, !isAtFile, sent < rest.count {
             frontOffset -= front.bytes.count
             if front.isGathered { pool.give(front.bytes) }
             front = rest[sent]
-            rest[sent].bytes = []
+            rest[sent] = Piece(bytes: [], isGathered: false)
             sent += 1
         }
         rest.removeFirst(sent)

@@ -9,7 +9,7 @@
 /// added by releases without an acquire; where that is a mistake, use `BoundedSemaphore`. Belongs
 /// to the thread of its loop and costs no atomic operation. Contract row 3.7.
 public final class Semaphore: CustomStringConvertible {
-    private let loop: IOLoop
+    let loop: IOLoop
     private let line: WaitLine<Void>
 
     /// Permits that can be had without waiting.

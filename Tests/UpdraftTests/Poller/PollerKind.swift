@@ -28,6 +28,10 @@ enum PollerKind: String, CaseIterable, Sendable, CustomStringConvertible {
     /// Whether a failure shows on a stream that has something to read and nobody to read it.
     var watchesUndrained: Bool { self != .select }
 
+    /// Connections that a test may have open at once. Both ends of each are in this process, and
+    /// `select` takes no descriptor from 1,024 (`FD_SETSIZE`) on.
+    var connectionsMax: Int { self == .select ? 400 : 10_000 }
+
     /// What `UPDRAFT_TEST_POLLER` names, if it is set.
     static let named: PollerKind? = {
         guard let value = getenv(variable) else { return nil }

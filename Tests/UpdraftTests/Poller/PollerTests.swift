@@ -1,3 +1,4 @@
+import CUpdraft
 import Glibc
 import Testing
 import Updraft
@@ -217,7 +218,7 @@ import Updraft
     // MARK: Waiting
 
     @Test(arguments: PollerKind.tested, [1, 999, 1_500_000, 20_000_001])
-    func timeoutsAreNeverEarly(_ kind: PollerKind, nanoseconds: Int) throws {
+    func timeoutsAreRoundedUp_E9(_ kind: PollerKind, nanoseconds: Int) throws {
         let probe = try PollerProbe(kind)
         let timeout = Duration.nanoseconds(nanoseconds)
         let clock = ContinuousClock()
@@ -247,6 +248,29 @@ import Updraft
             #expect(try probe.ready(within: .seconds(20)) == [:])
             #expect(start.duration(to: clock.now) < .seconds(20))
         }
+    }
+
+    @Test(arguments: PollerKind.tested)
+    func ofManyWatchedOnlyTheActiveOnesAreReported_H6(_ kind: PollerKind) throws {
+        let probe = try PollerProbe(kind, capacity: 256)
+        let pairs = (0..<200).map { _ in SocketPair() }
+        defer { withExtendedLifetime(pairs) {} }
+        for (index, pair) in pairs.enumerated() {
+            try probe.poller.add(pair.near, events: .read, mode: .level, token: UInt64(index))
+        }
+        #expect(try probe.tokens().isEmpty)
+        for pair in pairs[100...] { pair.send() }
+        #expect(try probe.tokens().sorted() == Array(100..<200))
+        for pair in pairs[100...] { pair.receive() }
+        #expect(try probe.tokens().isEmpty)
+    }
+
+    @Test func theBitsAreThoseOfEpoll_H3_C4() {
+        #expect(IOEvents.read.rawValue == cu_epoll_read)
+        #expect(IOEvents.write.rawValue == cu_epoll_write)
+        #expect(IOEvents.error.rawValue == cu_epoll_error | cu_epoll_hangup)
+        #expect(IOEvents.readHangup.rawValue == cu_epoll_read_hangup)
+        #expect(IOEvents.error.rawValue == 0x018, "without the peer's half-close")
     }
 
     @Test(arguments: PollerKind.tested)
@@ -289,7 +313,7 @@ private final class Interruption: Sendable {
             // More than one, because the first may come before the wait.
             while !end.isSet {
                 pthread_kill(target, SIGWINCH)
-                usleep(1_000)
+                sched_yield()
             }
             hasEnded.set()
         }

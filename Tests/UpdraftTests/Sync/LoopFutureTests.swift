@@ -94,7 +94,7 @@ import UpdraftTesting
     @Test func workRunsOnThePoolThatTheLoopWasGiven_3_7() async throws {
         try await withLoop { loop in
             let pool = try BlockingPool(name: "own", size: 1, queueMax: 1)
-            loop.blockingPool = pool
+            loop.setDefaultExecutor(pool)
             #expect(try await loop.runInExecutor { 7 } == 7)
             pool.close()
             // Its end shows whose pool it was.

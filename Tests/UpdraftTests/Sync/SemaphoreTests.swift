@@ -160,6 +160,21 @@ import UpdraftTesting
         }
     }
 
+    @Test func withPermitWithATimeoutThatIsKeptRunsAndReleases_3_7() async throws {
+        try await withVirtualLoop { loop in
+            let semaphore = Semaphore(1)
+            try await semaphore.acquire()
+            loop.callLater(.seconds(1)) { semaphore.release() }
+            let text = try await semaphore.withPermit(timeout: .seconds(2)) {
+                // The limit is for the wait, not for the body.
+                try await loop.sleep(for: .seconds(60))
+                return "\(semaphore.available)"
+            }
+            #expect(text == "0")
+            #expect(semaphore.available == 1)
+        }
+    }
+
     @Test func withPermitServesAContestInOrderAndNeverTooMany_3_7() async throws {
         try await withVirtualLoop { loop in
             let (semaphore, log) = (Semaphore(2), Log())

@@ -1,0 +1,105 @@
+// Unsafe: reads a file to the loop's scratch memory, which is used within one call only.
+
+internal import CUpdraft
+
+/// Closes its descriptor when nobody has it any more: also when an opened file finds that its
+/// opener has stopped waiting.
+final class OwnedDescriptor: Sendable {
+    let number: Int32
+
+    init(_ number: Int32) {
+        self.number = number
+    }
+
+    deinit {
+        _ = cu_close(number)
+    }
+}
+
+/// Part of a file that waits in a stream's queue to be sent.
+final class FileSource {
+    /// Bytes offered to one system call at the most.
+    private static let bytesPerCall = 262_144
+
+    private let owned: OwnedDescriptor
+    private var descriptor: Int32 { owned.number }
+    private var offset: Int64
+    private(set) var remaining: Int
+    private var isReadHere = false
+
+    init(_ descriptor: OwnedDescriptor, _ part: Range<Int>) {
+        owned = descriptor
+        offset = Int64(part.lowerBound)
+        remaining = part.count
+    }
+
+    /// Opens a plain file. Blocks.
+    ///
+    /// - Parameter range: Bytes of the file; nil for all of it.
+    /// - Throws: `SystemError`; `StreamError` with `.fileTooShort`.
+    static func open(_ path: String, _ range: Range<Int>?) throws -> (OwnedDescriptor, Range<Int>) {
+        let number = try SystemError.check(cu_open_file(path), "open '\(path)'")
+        let descriptor = OwnedDescriptor(number)
+        return (descriptor, try part(of: number, range, name: "'\(path)'"))
+    }
+
+    /// Which bytes of a file a range means.
+    static func part(of descriptor: Int32, _ range: Range<Int>?, name: String) throws -> Range<Int>
+    {
+        let size = cu_file_size(descriptor)
+        if size < 0 {
+            throw SystemError(errno: Int32(clamping: size), operation: "size of \(name)")
+        }
+        let whole = 0..<Int(size)
+        guard let range else { return whole }
+        guard range.lowerBound >= 0, range.upperBound <= whole.upperBound else {
+            throw StreamError(
+                .fileTooShort, "\(name) has \(size) bytes; bytes \(range) were to be sent.")
+        }
+        return range
+    }
+
+    /// Sends once. How many bytes went, and whether there may be room for more.
+    func send(
+        to transport: any Transport, scratch: UnsafeMutableRawBufferPointer
+    ) throws -> (sent: Int, isRoomLeft: Bool) {
+        let asked = min(remaining, FileSource.bytesPerCall)
+        if !isReadHere {
+            if let sent = try transport.sendFile(descriptor, offset: offset, count: asked) {
+                if sent == 0, try isAtEnd() { throw tooShort }
+                advance(sent)
+                return (sent, sent == asked)
+            }
+            isReadHere = true
+        }
+        let memory = UnsafeMutableRawBufferPointer(rebasing: scratch[..<min(asked, scratch.count)])
+        let count = try check(cu_pread(descriptor, memory.baseAddress, memory.count, offset))
+        if count == 0 { throw tooShort }
+        let sent = try transport.write(UnsafeRawBufferPointer(rebasing: memory[..<count]))
+        advance(sent)
+        return (sent, sent == count)
+    }
+
+    private func advance(_ bytes: Int) {
+        offset += Int64(bytes)
+        remaining -= bytes
+    }
+
+    private func isAtEnd() throws -> Bool {
+        let size = cu_file_size(descriptor)
+        return size >= 0 && size <= offset
+    }
+
+    private func check(_ result: Int) throws -> Int {
+        if result < 0 {
+            throw SystemError(errno: Int32(clamping: result), operation: "read a file to send")
+        }
+        return result
+    }
+
+    private var tooShort: StreamError {
+        StreamError(
+            .fileTooShort,
+            "A file became shorter while it was sent: \(remaining) bytes are missing.")
+    }
+}

@@ -1,0 +1,150 @@
+internal import CUpdraft
+
+/// One or two ends of pipes (or other one-way descriptors) as one transport: contract row J20.
+///
+/// A descriptor is freed as soon as its direction has ended. When nothing is left the stream above
+/// is told, so that one that is only read, or only written, closes itself.
+final class PipeTransport: Transport {
+    /// Always nil: each end watches its own.
+    var descriptor: Int32? { nil }
+    var onReady: ((IOEvents) -> Void)?
+    /// Called once, in a later turn, when no direction is left and the stream has not been closed.
+    var onEnd: ((StreamError) -> Void)?
+
+    private unowned let loop: IOLoop
+    private var readEnd: PipeEnd?
+    private var writeEnd: PipeEnd?
+    /// Whether nobody reads any more what is written.
+    private var isBroken = false
+
+    /// Takes over the descriptors, if they can be watched; they are made non-blocking.
+    init(reading: Int32?, writing: Int32?, loop: IOLoop) throws {
+        self.loop = loop
+        do {
+            readEnd = try reading.map { try PipeEnd($0, .read, loop) }
+            writeEnd = try writing.map { try PipeEnd($0, .write, loop) }
+        } catch {
+            // The descriptors stay the caller's.
+            readEnd?.unwatch()
+            throw error
+        }
+        readEnd?.onReady = { [unowned self] in onReady?($0) }
+        writeEnd?.onReady = { [unowned self] in noteWritable($0) }
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> TransportRead {
+        guard let readEnd else {
+            throw SystemError(errno: cu_ebadf, operation: "read from a pipe that is only written")
+        }
+        let count = cu_read(readEnd.descriptor, buffer.baseAddress, buffer.count)
+        if count == 0 {
+            readEnd.close()
+            self.readEnd = nil
+            endIfNothingIsLeft(.endOfStream, "The pipe has ended.")
+            return .endOfStream
+        }
+        if count < buffer.count { readEnd.drained() }
+        if count > 0 { return .bytes(count) }
+        if Int32(count) == -cu_eagain { return .wouldBlock }
+        throw SystemError(errno: Int32(count), operation: "read from a pipe")
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws -> Int {
+        guard let writeEnd else {
+            throw SystemError(errno: cu_ebadf, operation: "write to a pipe that is only read")
+        }
+        let count = cu_write(writeEnd.descriptor, bytes.baseAddress, bytes.count)
+        if count < bytes.count { writeEnd.drained() }
+        if count >= 0 { return count }
+        if Int32(count) == -cu_eagain { return 0 }
+        throw SystemError(errno: Int32(count), operation: "write to a pipe")
+    }
+
+    func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
+        var total = 0
+        for piece in pieces where !piece.isEmpty {
+            let count = try write(piece)
+            total += count
+            if count < piece.count { break }
+        }
+        return total
+    }
+
+    /// Closes the end that is written: there is no other way to end a pipe.
+    func shutdownWrite() {
+        writeEnd?.close()
+        writeEnd = nil
+        endIfNothingIsLeft(.closed, "The pipe was closed by this side.")
+    }
+
+    func takePendingError() -> SystemError? {
+        guard isBroken, writeEnd != nil, readEnd == nil else { return nil }
+        return SystemError(errno: cu_epipe, operation: "write to a pipe")
+    }
+
+    func close() {
+        onEnd = nil
+        readEnd?.close()
+        writeEnd?.close()
+        readEnd = nil
+        writeEnd = nil
+    }
+
+    /// What the kernel has been given, the reader gets: a pipe has no reset.
+    func abort() {
+        close()
+    }
+
+    /// That nobody reads is a failure only if there is nothing left to be read here either.
+    private func noteWritable(_ events: IOEvents) {
+        if events.meets(.error) { isBroken = true }
+        onReady?(events.intersection(readEnd == nil ? [.write, .error] : .write))
+    }
+
+    private func endIfNothingIsLeft(_ code: StreamError.Code, _ message: String) {
+        guard readEnd == nil, writeEnd == nil else { return }
+        loop.runSoon { [weak self] in self?.onEnd?(StreamError(code, message)) }
+    }
+}
+
+/// One direction's descriptor, watched by the loop.
+private final class PipeEnd: ReadinessSink {
+    let descriptor: Int32
+    var onReady: (IOEvents) -> Void = { _ in }
+    private let direction: IOEvents
+    private unowned let loop: IOLoop
+
+    init(_ descriptor: Int32, _ direction: IOEvents, _ loop: IOLoop) throws {
+        self.descriptor = descriptor
+        self.direction = direction
+        self.loop = loop
+        try SystemError.check(
+            cu_set_nonblocking(descriptor), "make descriptor \(descriptor) non-blocking")
+        var events: IOEvents = direction == .read ? [.read, .readHangup] : direction
+        // select(2), between a report of room and `rearm`, tells of a pipe without readers as
+        // being readable.
+        if loop.poller.needsRearm { events.insert(.read) }
+        try loop.watch(descriptor, events: events.union(.error), mode: .edge, sink: self)
+    }
+
+    var report: SinkReport {
+        SinkReport(text: direction == .read ? "a pipe, read" : "a pipe, written")
+    }
+
+    func ready(_ events: IOEvents) {
+        onReady(events)
+    }
+
+    func drained() {
+        if loop.poller.needsRearm { loop.poller.rearm(descriptor, events: direction) }
+    }
+
+    func unwatch() {
+        loop.unwatch(descriptor)
+    }
+
+    func close() {
+        unwatch()
+        _ = cu_close(descriptor)
+    }
+}

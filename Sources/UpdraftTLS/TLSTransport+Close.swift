@@ -1,0 +1,107 @@
+// Unsafe: memory for what comes from the peer is used within one call.
+
+internal import Updraft
+
+extension TLSTransport {
+    /// How long the last bytes may take after the stream has let go, and how long a peer that was
+    /// refused has to read why.
+    private static let lingerTime = Duration.seconds(2)
+    /// Bytes that are read and dropped at the most.
+    private static let dropMax = 1_048_576
+
+    func shutdownWrite() {
+        guard case .open = output else { return }
+        output = .ending
+        if case .open = phase { endOutput() }
+    }
+
+    /// Sends close_notify, and ends the base's direction when it is sent.
+    func endOutput() {
+        engine.end()
+        // A failure shows at the next read.
+        try? sendOutput()
+        endBaseIfDone()
+    }
+
+    func endBaseIfDone() {
+        guard case .ending = output, !engine.hasOutput else { return }
+        output = .ended
+        base.shutdownWrite()
+    }
+
+    func close() {
+        stopTimer()
+        var isRefusal = false
+        switch phase {
+        case .closed, .lingering: return
+        case .handshaking: break
+        case .open: if case .open = output { engine.end() }
+        case .failed(let error): isRefusal = error is TLSError
+        }
+        phase = .lingering
+        onReady = nil
+        onFailure = nil
+        defer { handshakeWaiter.fire() }
+        let isSent = (try? sendOutput()) != nil && !engine.hasOutput
+        // Tickets that a client has not read must not bring the server a reset in place of the
+        // last bytes; the same holds for what a refused peer goes on to send.
+        let isEnded = dropInput()
+        if isSent, !isRefusal || isEnded { return release() }
+        guard isSent || engine.hasOutput else { return release() }
+        // The timer keeps this transport alive.
+        timer = loop.runLater(TLSTransport.lingerTime) { [self] in release() }
+        linger()
+    }
+
+    func abort() {
+        stopTimer()
+        if case .closed = phase { return }
+        phase = .closed
+        watch?.stop()
+        base.abort()
+        handshakeWaiter.fire()
+    }
+
+    /// The stream has let go: sends what is left, lets the peer read it, and then closes.
+    func linger() {
+        do {
+            try sendOutput()
+        } catch {
+            return release()
+        }
+        if engine.hasOutput { return }
+        if output != .ended {
+            output = .ended
+            base.shutdownWrite()
+        }
+        if dropInput() { release() }
+    }
+
+    private func release() {
+        stopTimer()
+        if case .closed = phase { return }
+        phase = .closed
+        watch?.stop()
+        base.close()
+    }
+
+    /// Reads and drops what the peer has sent.
+    ///
+    /// - Returns: Whether nothing more will come.
+    private func dropInput() -> Bool {
+        withUnsafeTemporaryAllocation(byteCount: TLSTransport.readChunk, alignment: 16) { scratch in
+            var dropped = 0
+            while dropped < TLSTransport.dropMax {
+                guard let result = try? base.read(into: scratch) else { return true }
+                switch result {
+                case .bytes(let count): dropped += count
+                case .wouldBlock:
+                    watch?.drained(.read)
+                    return false
+                case .endOfStream: return true
+                }
+            }
+            return true
+        }
+    }
+}

@@ -1,0 +1,13 @@
+// A result of blocking work that belongs to one thread.
+
+import Updraft
+
+/// State of one loop: not Sendable.
+nonisolated private final class Room {
+    var count = 0
+}
+
+nonisolated(nonsending) func takeRoomFromExecutor(_ loop: IOLoop) async throws {
+    let room = try await loop.runInExecutor { Room() }  // error: 'Room' does not conform
+    room.count += 1
+}

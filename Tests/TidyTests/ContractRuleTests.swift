@@ -1,0 +1,84 @@
+import Testing
+
+/// What `ContractRule` reports, on pages and tests of a few lines.
+@Suite struct ContractRuleTests {
+    private let tests = [
+        SourceFile(
+            path: "Tests/UpdraftTests/LoopTests.swift",
+            text: """
+                @Suite struct LoopTests {
+                    @Test func startsOnce_A1() {}
+                    @Test(arguments: [1, 2])
+                    func stopsTwice(number: Int) {}
+                    func helper() {}
+                    // @Test func commentedOut() {}
+                }
+                """),
+        SourceFile(
+            path: "Tests/Programs/test_echo.py",
+            text: "def helper():\n    pass\n\n\ndef test_it_echoes(start):\n    pass\n"),
+    ]
+
+    private func messages(_ rows: String..., required: [String] = []) -> [String] {
+        let head = "# Page\n\n| row | what holds | verdict | tests |\n|---|---|---|---|\n"
+        let page = SourceFile(
+            path: "docs/contract.md", text: head + rows.joined(separator: "\n") + "\n")
+        return ContractRule.check(page: page, tests: tests, required: required) {
+            $0 == "scripts/check-hops"
+        }.map { "\($0.line): \($0.message)" }
+    }
+
+    @Test func rowsWithTestsThatExistAreHeld() {
+        #expect(messages("| A1 | it starts | held | `LoopTests/startsOnce_A1` |").isEmpty)
+        #expect(
+            messages(
+                "| A1 | it starts | held | `LoopTests/stopsTwice`, `test_echo.py::test_it_echoes` |"
+            ).isEmpty)
+        #expect(messages("| A1 | it stays | held | `scripts/check-hops` |").isEmpty)
+    }
+
+    @Test(arguments: [
+        "LoopTests/startsTwice", "LoopTests/helper", "LoopTests/commentedOut",
+        "OtherTests/startsOnce_A1", "startsOnce_A1", "test_echo.py::helper",
+        "test_other.py::test_it_echoes", "scripts/gone", "README.md",
+    ])
+    func aTestThatThereIsNotIsReported(name: String) {
+        let found = messages("| A1 | it starts | held | `\(name)` |")
+        #expect(found == ["5: row A1 names the test \(name), which there is not"])
+    }
+
+    @Test func aRowThatIsHeldByNothingIsReported() {
+        #expect(messages("| A1 | it starts | held |  |") == ["5: row A1 is held by no test"])
+    }
+
+    @Test(arguments: ["differs", "left out", "left out:", "differs: so so"])
+    func aDifferenceWithoutAReasonIsReported(verdict: String) {
+        #expect(messages("| A1 | it starts | \(verdict) | |") == ["5: row A1 does not say why"])
+    }
+
+    @Test func aDifferenceWithAReasonNeedsNoTest() {
+        #expect(messages("| A1 | it starts | differs: the language has none | |").isEmpty)
+        #expect(messages("| A1 | it starts | left out: the language has none | |").isEmpty)
+    }
+
+    @Test(arguments: ["", "open", "Held", "to do: some day soon"])
+    func aRowWithoutAVerdictIsReported(verdict: String) {
+        let found = messages("| A1 | it starts | \(verdict) | |")
+        #expect(found == ["5: row A1 has no verdict: held, differs: … or left out: …"])
+    }
+
+    @Test func rowsThatAreMissingTwiceThereOrTornAreReported() {
+        let row = "| A1 | it starts | held | `LoopTests/startsOnce_A1` |"
+        #expect(messages(row, required: ["A1", "A2"]) == ["1: row A2 is missing"])
+        #expect(messages(row, row) == ["6: row A1 stands in line 5 already"])
+        #expect(messages("| A1 | a | b | held | |") == ["5: a row has four cells"])
+        #expect(messages("| A1 |  | differs: it just does | |").count == 1)
+    }
+
+    @Test func theListOfRowsIsWhole() {
+        let required = Set(ContractRule.required)
+        #expect(required.count == ContractRule.required.count)
+        #expect(required.isSuperset(of: ["A1", "A17", "E9", "I3", "K9", "3.1.54", "3.6.9"]))
+        #expect(required.isSuperset(of: ["3.7.c11", "3.7.l40", "3.7.q32", "X19", "U1", "P3"]))
+    }
+}
