@@ -21,6 +21,11 @@ static inline void cu_set_current_loop(void *loop) { cu_current_loop_word = loop
 // Begins to fetch the cache line at an address that will be written to soon.
 static inline void cu_prefetch(const void *address) { __builtin_prefetch(address, 1); }
 
+// Memory by malloc; ends the program if there is none. Swift's own way to small raw memory goes
+// through posix_memalign, at several times the price.
+void *cu_allocate(size_t size) __attribute__((returns_nonnull));
+void cu_free(void *memory);
+
 // The running task, as an address that is only compared, or NULL outside tasks. The public way to
 // ask (withUnsafeCurrentTask) costs some 350 instructions in each wait.
 void *cu_current_task(void);

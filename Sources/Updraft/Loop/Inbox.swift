@@ -2,6 +2,7 @@
 // has put it in; from then on to the loop's thread, which takes all nodes at once and frees them.
 // Hence `@unchecked Sendable`, too.
 
+internal import CUpdraft
 internal import Synchronization
 
 /// What other threads hand over to a loop: many put in, one takes out, in the order of putting in.
@@ -38,7 +39,7 @@ struct Inbox<Element>: ~Copyable {
     /// - Returns: Whether the caller is to wake the loop.
     @inline(__always)
     func put(_ element: Element) -> Bool {
-        let node = UnsafeMutablePointer<Node>.allocate(capacity: 1)
+        let node = cu_allocate(MemoryLayout<Node>.size).bindMemory(to: Node.self, capacity: 1)
         node.initialize(to: Node(element: element, next: Self.empty))
         var current = head.load(ordering: .relaxed)
         while current != Self.closed {
@@ -50,7 +51,7 @@ struct Inbox<Element>: ~Copyable {
             current = found
         }
         node.deinitialize(count: 1)
-        node.deallocate()
+        cu_free(node)
         return false
     }
 
@@ -103,7 +104,7 @@ struct Inbox<Element>: ~Copyable {
             var address = next
             while let node = UnsafeMutablePointer<Node>(bitPattern: address) {
                 address = node.move().next
-                node.deallocate()
+                cu_free(node)
             }
         }
 
@@ -111,7 +112,7 @@ struct Inbox<Element>: ~Copyable {
         mutating func popFirst() -> Element? {
             guard let node = UnsafeMutablePointer<Node>(bitPattern: next) else { return nil }
             let taken = node.move()
-            node.deallocate()
+            cu_free(node)
             next = taken.next
             return taken.element
         }

@@ -57,7 +57,7 @@ struct TimerSlots: ~Copyable {
     deinit {
         for chunk in chunks {
             chunk.slots?.deinitialize(count: Int(chunk.begun))
-            chunk.slots?.deallocate()
+            cu_free(chunk.slots)
         }
     }
 
@@ -152,7 +152,9 @@ struct TimerSlots: ~Copyable {
 
     @inline(never)
     private mutating func openChunk() {
-        let chunk = Chunk(slots: .allocate(capacity: Self.chunkSize))
+        // Of what malloc gives in such a size, only the pages that are used take memory.
+        let memory = cu_allocate(Self.chunkSize * MemoryLayout<Slot>.stride)
+        let chunk = Chunk(slots: memory.bindMemory(to: Slot.self, capacity: Self.chunkSize))
         if let number = empty.popLast() {
             chunks[Int(number)] = chunk
             open.append(number)
@@ -167,8 +169,8 @@ struct TimerSlots: ~Copyable {
     private mutating func emptied(_ number: Int) {
         guard open.count > 1 else { return }
         open.removeAll { $0 == number }
-        chunks[number].slots?.deinitialize(count: Int(chunks[number].begun))
-        chunks[number].slots?.deallocate()
+        // No action is left in it to be freed.
+        cu_free(chunks[number].slots)
         chunks[number] = Chunk(slots: nil)
         empty.append(UInt32(number))
     }
