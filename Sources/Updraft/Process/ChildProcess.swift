@@ -132,6 +132,7 @@ package final class ChildProcess {
             try loop.watch(descriptor, events: .read, mode: .level, sink: self)
         } else if descriptor == -cu_esrch {
             // It has ended already, so that the wait for it is short.
+            loop.keptSinks[ObjectIdentifier(self)] = self
             loop.runSoon { self.collect(waiting: true) }
         } else if descriptor == -cu_enosys {
             let id = try loop.addSignalHandler(Signal(cu_sigchld)) { self.collect() }
@@ -147,7 +148,8 @@ package final class ChildProcess {
     private func stopWatching() {
         guard case .running(let watch) = state else { return }
         switch watch {
-        case .nothing: break
+        case .nothing:
+            loop.keptSinks[ObjectIdentifier(self)] = nil
         case .descriptor(let descriptor):
             loop.unwatch(descriptor)
             _ = cu_close(descriptor)

@@ -68,10 +68,17 @@ public enum Prefork {
             worker.run(poller: poller, options: options, body)
         }
         let loop = try supervisorLoop()
-        defer { loop.close() }
-        let supervisor = try Supervisor(
-            on: loop, workers: try count(processes, "processes"), loops: try count(loops, "loops"),
-            listen: listen, options: options)
+        let supervisor: Supervisor
+        do {
+            supervisor = try Supervisor(
+                on: loop, workers: try count(processes, "processes"),
+                loops: try count(loops, "loops"), listen: listen, options: options)
+        } catch {
+            loop.close()
+            throw error
+        }
+        // Closing still runs what is queued, which knows the supervisor.
+        defer { withExtendedLifetime(supervisor) { loop.close() } }
         try configure(supervisor)
         try loop.runSync { try await supervisor.run() }
     }

@@ -6,7 +6,7 @@ enum ProgramLookup {
     private static let defaultPath = "/usr/local/bin:/usr/bin:/bin"
 
     /// A name with a slash is taken as it is. Others are looked for in the folders of PATH; an
-    /// empty entry, which for a shell is the working directory, is left out.
+    /// empty or relative entry is left out: the program may start in another working directory.
     ///
     /// - Throws: `SubprocessError` with `.programNotFound`, or with `.notExecutable` if only files
     ///   of that name are there which this process may not execute.
@@ -15,7 +15,7 @@ enum ProgramLookup {
         let path = environment["PATH"] ?? defaultPath
         var refused: String?
         if !program.isEmpty {
-            for folder in path.split(separator: ":") {
+            for folder in path.split(separator: ":") where folder.hasPrefix("/") {
                 let candidate = "\(folder)/\(program)"
                 let result = cu_executable_check(candidate)
                 if result == 0 { return candidate }

@@ -215,10 +215,11 @@ public final class Subprocess {
         send(.sigkill)
     }
 
-    /// For scopes that fail: ends the program, frees the streams, and waits for the end.
+    /// For scopes that fail: ends the program, frees the streams, and waits for the end. One that
+    /// may not be killed (it has become another user's) goes on; the loop learns of its end.
     nonisolated(nonsending) func discard() async {
         for stream in streams { stream?.abort() }
-        kill()
+        if !kill(), status == nil { return }
         await child.waitUncancellably()
     }
 }

@@ -119,7 +119,7 @@ struct SupervisorMachine {
         if case .finished = mode { return [] }
         var actions: [Action]
         switch event {
-        case .begin: actions = slots.indices.map { .start($0) }
+        case .begin: actions = begin()
         case .started(let id, let pid): actions = started(id, pid, now)
         case .startFailed(let id, let reason): actions = startFailed(id, reason, now)
         case .ready(let id): actions = ready(id, now)
@@ -148,6 +148,15 @@ struct SupervisorMachine {
         // It was under way when the others were asked to end.
         if case .stopping(let stop) = mode { return [note, send(stop.signal, id)] }
         return [note]
+    }
+
+    /// A stop that came before leaves nothing to start.
+    private mutating func begin() -> [Action] {
+        guard case .running = mode else {
+            for id in slots.indices { slots[id].state = .ended }
+            return []
+        }
+        return slots.indices.map { .start($0) }
     }
 
     private mutating func startFailed(

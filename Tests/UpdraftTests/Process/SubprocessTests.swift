@@ -148,6 +148,11 @@ import UpdraftTesting
             #expect("\(missing ?? Broken())".contains("updraft-no-such-program"))
             let elsewhere = await failure { try Subprocess("sh", environment: ["PATH": "/proc"]) }
             #expect((elsewhere as? SubprocessError)?.code == .programNotFound)
+            // The program starts in another folder, where a relative entry means something else.
+            let relative = await failure {
+                try Subprocess("sh", environment: ["PATH": "../../../../../../../../bin"])
+            }
+            #expect((relative as? SubprocessError)?.code == .programNotFound)
             // There, but not to be executed.
             let refused = await failure {
                 try Subprocess("null", environment: ["PATH": "/dev"])

@@ -81,6 +81,12 @@ import Testing
         #expect(rig.machine.deadline == nil)
     }
 
+    @Test func aStopBeforeTheBeginningStartsNobody() {
+        var rig = Rig(2)
+        _ = rig.on(.stop(.sigterm))
+        #expect(rig.on(.begin) == [.finish(nil)])
+    }
+
     @Test func itIsDoneWhenAllHaveEndedCleanly() {
         var rig = Rig(2)
         rig.serving()
