@@ -19,61 +19,97 @@
 static _Atomic int watchers[SIGNALS][WATCHERS]; // descriptor + 1, 0 = free
 static _Atomic int slots_used[SIGNALS];         // no watcher stands beyond
 static _Atomic int keepers[SIGNALS];            // watchers that are for more than one signal
+static _Atomic unsigned installs[SIGNALS];      // how often on_signal was put in place
+static _Atomic int under_way[SIGNALS];          // runs of on_signal that have not ended
+// Written while nobody watches, and read by handlers that have found a watcher: never at once.
 static struct sigaction previous[SIGNALS];
 static int counts[SIGNALS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+static void on_signal(int signal);
+
+static int install(int signal) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    atomic_fetch_add(&installs[signal], 1);
+    return sigaction(signal, &action, NULL) < 0 ? -errno : 0;
+}
+
 static void on_signal(int signal) {
     int saved = errno;
+    // Before the first look at a watcher; see wait_for_handlers.
+    atomic_fetch_add(&under_way[signal], 1);
+    unsigned seen = atomic_load(&installs[signal]);
     unsigned char byte = (unsigned char)signal;
+    bool is_watched = false;
     for (int i = 0; i < atomic_load(&slots_used[signal]); i++) {
         int fd = atomic_load(&watchers[signal][i]) - 1;
+        if (fd < 0) continue;
+        is_watched = true;
         // A full pipe already holds a wake-up for this loop.
-        if (fd >= 0 && write(fd, &byte, 1) < 0) continue;
+        if (write(fd, &byte, 1) < 0) continue;
     }
-    // Here and not on the loops: one that is blocked would swallow the second signal too.
-    if (atomic_load(&keepers[signal]) == 0) sigaction(signal, &previous[signal], NULL);
+    // Here and not on the loops: one that is blocked would swallow the second signal too. Not for
+    // a signal that comes too late for the last watcher: a next one may have arrived meanwhile.
+    if (is_watched && atomic_load(&keepers[signal]) == 0) {
+        sigaction(signal, &previous[signal], NULL);
+        // A watcher that came in between must not lose its handler to this.
+        if (atomic_load(&installs[signal]) != seen) install(signal);
+    }
+    atomic_fetch_sub(&under_way[signal], 1);
     errno = saved;
+}
+
+// A handler may have read a descriptor that its owner closes next, and that is somebody else's
+// then. With the slot cleared first, a handler that is not counted yet no longer finds it. A
+// handler takes no lock and never blocks, so that it ends whichever thread it has interrupted.
+static void wait_for_handlers(int signal) {
+    while (atomic_load(&under_way[signal]) != 0) sched_yield();
+}
+
+static int take_slot(int signal, int fd) {
+    for (int i = 0; i < WATCHERS; i++) {
+        int none = 0;
+        if (!atomic_compare_exchange_strong(&watchers[signal][i], &none, fd + 1)) continue;
+        if (i >= atomic_load(&slots_used[signal])) atomic_store(&slots_used[signal], i + 1);
+        return 0;
+    }
+    return -ENOSPC;
+}
+
+static int free_slot(int signal, int fd) {
+    for (int i = 0; i < WATCHERS; i++) {
+        int mine = fd + 1;
+        if (!atomic_compare_exchange_strong(&watchers[signal][i], &mine, 0)) continue;
+        wait_for_handlers(signal);
+        return 0;
+    }
+    return -ENOENT;
 }
 
 int cu_signal_watch(int signal, int fd, bool once) {
     if (signal <= 0 || signal >= SIGNALS) return -EINVAL;
     pthread_mutex_lock(&lock);
-    int result = -ENOSPC;
+    // Before the slot is taken: a handler that finds a watcher may need it.
+    if (counts[signal] == 0) sigaction(signal, NULL, &previous[signal]);
     if (!once) atomic_fetch_add(&keepers[signal], 1);
-    for (int i = 0; i < WATCHERS && result == -ENOSPC; i++) {
-        int none = 0;
-        if (atomic_compare_exchange_strong(&watchers[signal][i], &none, fd + 1)) result = i;
+    int result = take_slot(signal, fd);
+    if (result == 0) {
+        // Again with each watcher: after a signal that was for `once` watchers only, the handler
+        // is gone.
+        result = install(signal);
+        if (result < 0) free_slot(signal, fd);
     }
-    if (result >= 0) {
-        if (result >= atomic_load(&slots_used[signal])) {
-            atomic_store(&slots_used[signal], result + 1);
-        }
-        // Before the handler can run, which may need it. Again with each watcher: after a signal
-        // that was for `once` watchers only, the handler is gone.
-        if (counts[signal]++ == 0) sigaction(signal, NULL, &previous[signal]);
-        struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-        sigemptyset(&action.sa_mask);
-        if (sigaction(signal, &action, NULL) < 0) {
-            int error = errno;
-            atomic_store(&watchers[signal][result], 0);
-            counts[signal]--;
-            result = -error;
-        }
-    }
+    if (result == 0) counts[signal]++;
     if (result < 0 && !once) atomic_fetch_sub(&keepers[signal], 1);
     pthread_mutex_unlock(&lock);
-    return result < 0 ? result : 0;
+    return result;
 }
 
 int cu_signal_unwatch(int signal, int fd, bool once) {
     if (signal <= 0 || signal >= SIGNALS) return -EINVAL;
     pthread_mutex_lock(&lock);
-    int result = -ENOENT;
-    for (int i = 0; i < WATCHERS && result == -ENOENT; i++) {
-        int mine = fd + 1;
-        if (atomic_compare_exchange_strong(&watchers[signal][i], &mine, 0)) result = 0;
-    }
+    int result = free_slot(signal, fd);
     if (result == 0 && !once) atomic_fetch_sub(&keepers[signal], 1);
     if (result == 0 && --counts[signal] == 0) sigaction(signal, &previous[signal], NULL);
     pthread_mutex_unlock(&lock);

@@ -99,9 +99,10 @@ def test_a_second_signal_forces_while_a_hook_hangs_gaps(start, way):
     assert server.wait(2) == -signal.SIGTERM
 
 
-@pytest.mark.parametrize("way", ["one-loop", "several-loops"])
+@pytest.mark.parametrize("way", ["one-loop", "several-loops", "own-handler"])
 def test_a_second_signal_forces_although_a_loop_is_blocked_gaps(start, way):
-    """The blocked loop never hears of the first one."""
+    """The blocked loop never hears of the first one, nor does a handler keep the second away that
+    the program has taken back."""
     server = start("shutdown-probe", way)
     with connect(server) as sock:
         sock.sendall(b"block\n")

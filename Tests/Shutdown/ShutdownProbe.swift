@@ -17,8 +17,11 @@ struct ShutdownProbe {
     static nonisolated(nonsending) func serve(_ loop: IOLoop, _ way: String) async throws {
         if way == "body-throws" { throw ProbeError(description: "the body failed") }
         addHook(loop, way)
+        // Of the program's own, for as long as it starts.
+        let own = way == "own-handler" ? try loop.addSignalHandler(.sigterm) {} : nil
         let server = TCPServer(port: 0)
         let announce = {
+            if let own { loop.removeSignalHandler(own) }
             guard !loop.name.hasSuffix("-1"), !loop.name.hasSuffix("-2") else { return }
             if let address = server.localAddress {
                 StandardOutput.announce("listening on \(address)")

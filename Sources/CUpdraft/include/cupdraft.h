@@ -199,6 +199,7 @@ ssize_t cu_send_datagram(int fd, const void *buffer, size_t size, const struct c
 // A handler that only writes the signal's number, as one byte, to every watching descriptor.
 // When all watchers of a signal are for `once`, its first delivery takes the handler back too.
 int cu_signal_watch(int signal, int fd, bool once);
+// Afterwards no handler writes to the descriptor any more, so that it may be closed.
 int cu_signal_unwatch(int signal, int fd, bool once);
 int cu_signal_raise(int signal);
 

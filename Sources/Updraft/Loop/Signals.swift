@@ -45,10 +45,16 @@ public struct SignalHandlerID: Hashable, Sendable {
 
 /// The signals that one loop listens for: a pipe that the process's signal handler writes to.
 final class SignalWatch: ReadinessSink {
+    private struct Handler {
+        let key: UInt64
+        let once: Bool
+        let action: () -> Void
+    }
+
     private let readEnd: Int32
     private let writeEnd: Int32
-    private var handlers: [Signal: [(key: UInt64, action: () -> Void)]] = [:]
-    /// Signals all of whose handlers want one of it only.
+    private var handlers: [Signal: [Handler]] = [:]
+    /// Signals all of whose handlers want one of it only, and that are watched so.
     private var onceSignals: Set<Signal> = []
     private var lastKey: UInt64 = 0
 
@@ -73,16 +79,15 @@ final class SignalWatch: ReadinessSink {
     func add(
         _ signal: Signal, once: Bool, _ action: @escaping () -> Void
     ) throws -> SignalHandlerID {
-        let wasOnce = onceSignals.contains(signal)
-        if handlers[signal] == nil || (wasOnce && !once) {
-            // First the new one: in between the signal would end the process.
+        if handlers[signal] == nil {
             try SystemError.check(
                 cu_signal_watch(signal.number, writeEnd, once), "watch \(signal)")
-            if wasOnce { _ = cu_signal_unwatch(signal.number, writeEnd, true) }
-            if once { onceSignals.insert(signal) } else { onceSignals.remove(signal) }
+            if once { onceSignals.insert(signal) }
+        } else if !once {
+            try rewatch(signal, once: false)
         }
         lastKey += 1
-        handlers[signal, default: []].append((lastKey, action))
+        handlers[signal, default: []].append(Handler(key: lastKey, once: once, action: action))
         return SignalHandlerID(signal: signal, key: lastKey)
     }
 
@@ -93,7 +98,19 @@ final class SignalWatch: ReadinessSink {
         if list.isEmpty {
             let isOnce = onceSignals.remove(id.signal) != nil
             _ = cu_signal_unwatch(id.signal.number, writeEnd, isOnce)
+        } else if list.allSatisfy(\.once) {
+            // Should no slot be free for a moment, the signal stays watched as it is.
+            try? rewatch(id.signal, once: true)
         }
+    }
+
+    private func rewatch(_ signal: Signal, once: Bool) throws {
+        let wasOnce = onceSignals.contains(signal)
+        if wasOnce == once { return }
+        // First the new one: in between the signal would end the process.
+        try SystemError.check(cu_signal_watch(signal.number, writeEnd, once), "watch \(signal)")
+        _ = cu_signal_unwatch(signal.number, writeEnd, wasOnce)
+        if once { onceSignals.insert(signal) } else { onceSignals.remove(signal) }
     }
 
     var report: SinkReport {
