@@ -220,7 +220,7 @@ def test_the_kernel_spreads_the_connections(probe):
 # -- restarts --
 
 def test_exit_codes(probe):
-    """3.6 (1): 2 and 3 are restarted and serve again, 4 changes the pid, 0 is not restarted; the
+    """3.6.1: 2 and 3 are restarted and serve again, 4 changes the pid, 0 is not restarted; the
     supervisor ends normally with the last, and has no task id."""
     server = probe("--processes", "3")
     before = identities(server.address, 3)

@@ -1,9 +1,11 @@
 /// The contract is held: `docs/contract.md` has a table row for each promise of the loop, and every
-/// row names tests that exist, or says why there is none.
+/// row names tests that exist, or says why there is none. Rows of the lists 3.1, 3.6 and 3.7 are
+/// cited by a test of theirs.
 ///
-/// A row is `| id | what holds | verdict | tests |`. The verdict is `held`, which needs a test, or
-/// `differs: …` or `left out: …` with a reason. Tests are code spans: `Suite/testName`, or
-/// `file.py::test_name` in `Tests/Programs`, or the path of a script that is a test by itself.
+/// A row is `| id | what holds | verdict | tests |`. The verdict is `held` or `differs: …`, which
+/// need a test, or `left out: …`; the last two have a reason. Tests are code spans:
+/// `Suite/testName`, or `file.py::test_name` in `Tests/Programs`, or the path of a script that is a
+/// test by itself.
 enum ContractRule {
     static let path = "docs/contract.md"
 
@@ -37,6 +39,7 @@ enum ContractRule {
     ) -> [Violation] {
         let (rows, broken) = rows(of: page)
         let known = names(of: tests)
+        let citations = ContractCitations(tests)
         var violations = broken
         var lines: [String: Int] = [:]
         for row in rows {
@@ -49,6 +52,11 @@ enum ContractRule {
                 let message = "row \(row.id) names the test \(test), which there is not"
                 violations.append(page.violation(row.line, message))
             }
+            let isCited = row.tests.contains { isPath($0) || citations.cites(row.id, in: $0) }
+            if row.id.hasPrefix("3."), !row.tests.isEmpty, !isCited {
+                let message = "row \(row.id) is cited by none of its tests"
+                violations.append(page.violation(row.line, message))
+            }
         }
         let missing = required.filter { lines[$0] == nil }
         return violations + missing.map { page.violation(1, "row \($0) is missing") }
@@ -58,9 +66,11 @@ enum ContractRule {
         var messages: [String] = []
         if row.promise.isEmpty { messages.append("row \(row.id) does not say what holds") }
         let parts = row.verdict.split(separator: ":", maxSplits: 1)
+        if ["held", "differs"].contains(parts.first), row.tests.isEmpty {
+            messages.append("row \(row.id) is held by no test")
+        }
         switch parts.first {
-        case "held":
-            if row.tests.isEmpty { messages.append("row \(row.id) is held by no test") }
+        case "held": break
         case "differs", "left out":
             let words = parts.count > 1 ? parts[1].split(separator: " ").count : 0
             if words < 3 { messages.append("row \(row.id) does not say why") }

@@ -11,12 +11,26 @@ import Testing
                     @Test(arguments: [1, 2])
                     func stopsTwice(number: Int) {}
                     func helper() {}
+                    @Test func endsOnce_3_1_44() {}
+                    /// Contract row 3.1.5.
+                    @Test func endsTwice() {}
+                    @Test("3.6, 2: a dialogue", arguments: [1])
+                    func talks(number: Int) {}
+                    @Test func waits_3_7() {}
                     // @Test func commentedOut() {}
                 }
                 """),
         SourceFile(
             path: "Tests/Programs/test_echo.py",
-            text: "def helper():\n    pass\n\n\ndef test_it_echoes(start):\n    pass\n"),
+            text: #"""
+                def helper():
+                    pass
+
+
+                def test_it_echoes(start):
+                    """3.6.1."""
+
+                """#),
     ]
 
     private func messages(_ rows: String..., required: [String] = []) -> [String] {
@@ -49,16 +63,37 @@ import Testing
 
     @Test func aRowThatIsHeldByNothingIsReported() {
         #expect(messages("| A1 | it starts | held |  |") == ["5: row A1 is held by no test"])
+        let differs = "| A1 | it starts | differs: the language has none | |"
+        #expect(messages(differs) == ["5: row A1 is held by no test"])
     }
 
     @Test(arguments: ["differs", "left out", "left out:", "differs: so so"])
     func aDifferenceWithoutAReasonIsReported(verdict: String) {
-        #expect(messages("| A1 | it starts | \(verdict) | |") == ["5: row A1 does not say why"])
+        let found = messages("| A1 | it starts | \(verdict) | `LoopTests/startsOnce_A1` |")
+        #expect(found == ["5: row A1 does not say why"])
     }
 
-    @Test func aDifferenceWithAReasonNeedsNoTest() {
-        #expect(messages("| A1 | it starts | differs: the language has none | |").isEmpty)
+    @Test func whatIsLeftOutWithAReasonNeedsNoTest() {
         #expect(messages("| A1 | it starts | left out: the language has none | |").isEmpty)
+    }
+
+    @Test(arguments: [
+        ("3.1.44", "LoopTests/endsOnce_3_1_44"), ("3.1.5", "LoopTests/endsTwice"),
+        ("3.6.2", "LoopTests/talks"), ("3.6.1", "test_echo.py::test_it_echoes"),
+        ("3.7.l2", "LoopTests/waits_3_7"), ("3.1.7", "scripts/check-hops"),
+    ])
+    func aRowOfTheListsIsCitedByATestOfIts(row: String, test: String) {
+        #expect(messages("| \(row) | it ends | held | `\(test)` |").isEmpty)
+    }
+
+    @Test(arguments: [
+        ("3.1.4", "LoopTests/endsOnce_3_1_44"), ("3.1.44", "LoopTests/endsTwice"),
+        ("3.1.5", "LoopTests/talks"), ("3.6.2", "test_echo.py::test_it_echoes"),
+        ("3.7.l2", "LoopTests/startsOnce_A1"),
+    ])
+    func aRowOfTheListsThatNoTestOfItsCitesIsReported(row: String, test: String) {
+        let found = messages("| \(row) | it ends | held | `\(test)` |")
+        #expect(found == ["5: row \(row) is cited by none of its tests"])
     }
 
     @Test(arguments: ["", "open", "Held", "to do: some day soon"])
@@ -72,7 +107,7 @@ import Testing
         #expect(messages(row, required: ["A1", "A2"]) == ["1: row A2 is missing"])
         #expect(messages(row, row) == ["6: row A1 stands in line 5 already"])
         #expect(messages("| A1 | a | b | held | |") == ["5: a row has four cells"])
-        #expect(messages("| A1 |  | differs: it just does | |").count == 1)
+        #expect(messages("| A1 |  | left out: it just is | |").count == 1)
     }
 
     @Test func theListOfRowsIsWhole() {

@@ -53,6 +53,20 @@ import UpdraftTesting
         #expect(loop.timers.count <= 1)
     }
 
+    /// As many as a busy server has, each with its entry in the timers and its task.
+    @Test func manySleepsAliveAtOnceGiveTheirPlacesBack() async throws {
+        let unwatched = UnwatchedErrors()
+        try await withLoop(timeLimit: .seconds(60)) { loop in
+            try await startAndCancelSleeps(100_000, on: loop)
+            // What shrinks does so with the use that follows, not within the cancellations.
+            for _ in 0..<10 { try await startAndCancelSleeps(1_000, on: loop) }
+            #expect(loop.taskCount == 1)
+            #expect(loop.timers.capacity <= 2 * 4_096)
+            #expect(loop.executor.ready.capacity <= 2_048)
+        }
+        _ = consume unwatched
+    }
+
     @Test func aMillionCancelledSleepsGiveTheirMemoryBack() async throws {
         let unwatched = UnwatchedErrors()
         try await withLoop(timeLimit: .seconds(240)) { loop in

@@ -20,6 +20,7 @@ private func holding<R>(_ freed: Counter, _ body: () throws -> R) rethrows -> R 
 
 /// Task-locals of the code that adds something: contract rows C1, D1, D5, D6, D7, I3.
 @Suite(.timeLimit(.minutes(1))) struct ContextTests {
+    /// Contract row 3.1.e4: a future is among the forms.
     @Test func everyFormSeesTheLocalsOfTheCodeThatAddedIt_I3() async throws {
         try await withLoop { loop in
             let pipe = SystemPipe()
@@ -73,6 +74,7 @@ private func holding<R>(_ freed: Counter, _ body: () throws -> R) rethrows -> R 
         }
     }
 
+    /// Contract row 3.1.e3.
     @Test func eachCallbackHasTheLocalsOfItsOwnTime_I3() async throws {
         try await withLoop { loop in
             var seen: [Int] = []

@@ -130,6 +130,7 @@ import UpdraftTesting
         }
     }
 
+    /// Contract row 3.1.5.
     @Test func aSecondHandlerIsAnError_C8() async throws {
         try await withLoop { loop in
             let pipe = SystemPipe()

@@ -99,6 +99,7 @@ import UpdraftTesting
         }
     }
 
+    /// Contract row 3.1.40: inside `runSync`.
     @Test func currentIsTheThreadsLoop_A4() async throws {
         try await onFreshThread {
             #expect(IOLoop.currentIfAny == nil)
@@ -110,6 +111,7 @@ import UpdraftTesting
         }
     }
 
+    /// Contract row 3.1.36: what `runSync` takes may also return a plain value.
     @Test func callbacksAddedBeforeStartRunInTheFirstTurn_A13() async throws {
         try await onFreshThread {
             let loop = try IOLoop()
@@ -133,6 +135,7 @@ import UpdraftTesting
 
     // MARK: runSync, A11
 
+    /// Contract rows 3.1.38, 3.1.42: after a wait, from an asynchronous function.
     @Test func runSyncReturnsValuesThatAreNotSendable_A11() async throws {
         final class Local { var number = 7 }
         try await onFreshThread {
@@ -156,6 +159,7 @@ import UpdraftTesting
         }
     }
 
+    /// Contract row 3.1.41.
     @Test func runSyncTimesOutAndCancelsItsBody_A11() async throws {
         try await onFreshThread {
             let loop = try IOLoop()
@@ -172,6 +176,7 @@ import UpdraftTesting
         }
     }
 
+    /// Contract row 3.1.43.
     @Test func runSyncSaysWhenTheLoopWasStoppedFirst_A11() async throws {
         try await onFreshThread {
             let loop = try IOLoop()

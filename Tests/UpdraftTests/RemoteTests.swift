@@ -5,6 +5,7 @@ import UpdraftTesting
 
 /// What other threads, signals and blocking work do with a loop. Contract rows D1-D5, A7, S1, S2.
 @Suite struct RemoteTests {
+    /// Contract row 3.1.3.
     @Test func aCallbackFromAnotherThreadWakesTheLoop_D1() async throws {
         try await onFreshThread {
             let poller = try RecordingPoller()
@@ -132,6 +133,7 @@ import UpdraftTesting
 
     // MARK: Blocking work
 
+    /// Contract rows 3.7.c8, 3.7.c11: the call says that a pool runs it, and its result is awaited.
     @Test func blockingWorkComesBackToTheLoop_S2() async throws {
         try await withLoop { loop in
             let (value, wasOnLoop) = try await loop.runInExecutor {
@@ -163,6 +165,7 @@ import UpdraftTesting
         }
     }
 
+    /// Contract row 3.7.c9: on a pool that is passed.
     @Test func workThatHasNotBegunIsLeftOutOnCancellation_S2() async throws {
         try await withLoop { loop in
             let pool = try BlockingPool(name: "one", size: 1)

@@ -104,7 +104,7 @@ import UpdraftTesting
             try await loop.sleep(for: .milliseconds(300))
             for _ in 0..<5 { try await loop.sleep(for: .milliseconds(60)) }
         }
-        #expect(lines.with("EpollPoller.wait(").isEmpty)
+        #expect(lines.with("Poller.wait(").isEmpty)
     }
 
     @Test func whatIsTurnedOffOrClosedIsNotWatched_G1_G2() async throws {

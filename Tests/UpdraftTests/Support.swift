@@ -233,14 +233,14 @@ final class SinkTransport: Transport {
     func abort() {}
 }
 
-/// Passes everything on to epoll, and tells before each wait.
+/// Passes everything on to the poller of the run, and tells before each wait.
 final class RecordingPoller: Poller {
-    let base: EpollPoller
+    let base: any Poller
     var onWait: (Int64) -> Void = { _ in }
     let name = "recording"
-    let needsRearm = false
+    var needsRearm: Bool { base.needsRearm }
 
-    init() throws { base = try EpollPoller() }
+    init() throws { base = try PollerKind.chosen.make() }
 
     func add(_ descriptor: Int32, events: IOEvents, mode: PollMode, token: UInt64) throws {
         try base.add(descriptor, events: events, mode: mode, token: token)
@@ -249,7 +249,9 @@ final class RecordingPoller: Poller {
         try base.modify(descriptor, events: events, mode: mode, token: token)
     }
     func remove(_ descriptor: Int32) throws { try base.remove(descriptor) }
-    func rearm(_ descriptor: Int32, events: IOEvents) {}
+    func rearm(_ descriptor: Int32, events: IOEvents) {
+        base.rearm(descriptor, events: events)
+    }
     func wait(
         timeoutNanoseconds: Int64, into events: UnsafeMutableBufferPointer<PollEvent>
     ) throws -> Int {

@@ -150,6 +150,7 @@ import UpdraftTesting
         }
     }
 
+    /// Contract row 3.1.e1.
     @Test func thePollWaitsUntilTheNextLiveDeadline_B4() async throws {
         try await onFreshThread {
             let poller = try RecordingPoller()
@@ -170,6 +171,7 @@ import UpdraftTesting
         }
     }
 
+    /// Contract row 3.1.e2.
     @Test func aCallbackThatThrowsGoesToTheHookAndTheLoopGoesOn_B9() async throws {
         try await withLoop { loop in
             var caught: [String] = []

@@ -61,6 +61,7 @@ import UpdraftTesting
         await #expect(throws: CancellationError.self) { try await task.value }
     }
 
+    /// Contract row 3.1.e1.
     @Test func virtualTimeJumpsFromDeadlineToDeadline() async throws {
         // 82 years: it ends at all only because no real time passes.
         let elapsed = try await withVirtualLoop { loop in

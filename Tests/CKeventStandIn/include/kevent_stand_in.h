@@ -27,3 +27,7 @@ void kevent_stand_in_script(int fd, int filter, uint32_t flags, uint32_t fflags,
 void kevent_stand_in_fail(int calls, int error);
 // Filters that are registered, on all queues, for the descriptor.
 int kevent_stand_in_filters(int fd);
+
+// Defined by the tests. Called once in every process that they run in, the new ones of exit tests
+// among them, before `main`.
+void updraft_tests_will_begin(void);

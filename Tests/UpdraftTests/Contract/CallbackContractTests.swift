@@ -224,6 +224,8 @@ import UpdraftTesting
         }
     }
 
+    /// Contract rows 3.1.22, 3.1.23, 3.1.24, 3.1.25: a callback, work that fails at once, work that
+    /// fails after a wait, `spawnCallback`.
     @Test func errorsOfEveryKindOfCallbackAreLoggedAndTheLoopGoesOn_D7_D8_3_1_22() async throws {
         let lines = LogLines()
         try await withLoop { loop in

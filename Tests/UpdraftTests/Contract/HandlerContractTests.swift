@@ -35,7 +35,7 @@ import UpdraftTesting
 
     @Test func whatCannotBeUnwatchedIsADebugLineAndWhatIsUnknownIsNone_C3_3_1_6() async throws {
         let lines = LogLines()
-        try await UpdraftTesting.withLoop { loop in
+        try await withLoop { loop in
             loop.logger = lines.logger
             let pair = SocketPair()
             let number = RareNumber(pair.near)
@@ -47,7 +47,8 @@ import UpdraftTesting
             let closed = number.closed()
             loop.removeHandler(closed)
             loop.removeHandler(closed)
-            #expect(lines.all.count == 1)
+            // `select` has nothing registered with the system that could be gone.
+            #expect(lines.all.count == (PollerKind.chosen == .select ? 0 : 1))
             #expect(lines.all.allSatisfy { $0.hasPrefix("debug: ") && $0.contains("\(closed)") })
         }
     }

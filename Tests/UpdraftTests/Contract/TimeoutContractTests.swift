@@ -27,6 +27,7 @@ import UpdraftTesting
         }
     }
 
+    /// Contract rows 3.1.15, 3.1.16, 3.1.17: each of the methods.
     @Test func allMethodsReturnAHandleThatCancels_E1_E4_3_1_15() async throws {
         try await withVirtualLoop { loop in
             let pending = loop.metrics.timeoutsPending

@@ -74,6 +74,7 @@ import Testing
         #expect(rig.on(.ready(0)) == [])
     }
 
+    /// Contract row 3.6.1.
     @Test func exit0IsNotRestarted() {
         var rig = Rig(2)
         rig.serving()

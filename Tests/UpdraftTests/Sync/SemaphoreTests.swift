@@ -146,6 +146,7 @@ import UpdraftTesting
         }
     }
 
+    /// Contract rows 3.7.l28, 3.7.l31: the scope waits by itself; without a permit there is none.
     @Test func withPermitThatTimesOutDoesNotRunItsBodyNorRelease_3_7() async throws {
         try await withVirtualLoop { _ in
             let semaphore = Semaphore(1)

@@ -6,6 +6,7 @@ import Updraft
 
 /// The scripted poller of the testing library: contract row A16.
 @Suite(.timeLimit(.minutes(1))) struct ScriptedDescriptorTests {
+    /// Contract row 3.1.e1.
     @Test func isReadyAtItsMomentOfVirtualTime_A16() async throws {
         try await withVirtualLoop { loop in
             let begin = loop.now
@@ -199,6 +200,7 @@ import Updraft
         #expect(clock.now().nanoseconds == 1_000_000_005)
     }
 
+    /// Contract row 3.1.e1.
     @Test func timeoutsFireWhenTheTestMovesTheClock_A12() async throws {
         try await withVirtualLoop { loop in
             let clock = try #require(loop.virtualPoller?.clock)

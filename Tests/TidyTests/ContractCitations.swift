@@ -1,0 +1,61 @@
+/// Which rows of the contract the tests cite: in their names (`_3_1_36`, `_36`), in their display
+/// names, in the comment right above them, or in the text below the head of one in Python.
+struct ContractCitations {
+    /// What stands at each test, by the name under which a row gives it without its suite or file.
+    private let texts: [String: String]
+
+    init(_ tests: [SourceFile]) {
+        var texts: [String: String] = [:]
+        for file in tests {
+            let isPython = file.path.hasSuffix(".py")
+            for (index, line) in file.lines.enumerated() {
+                guard let name = Self.declared(in: line, isPython: isPython) else { continue }
+                let lines = isPython ? file.lines[index...].prefix(4) : Self.head(file, index)
+                texts[name, default: ""] += lines.joined(separator: "\n") + "\n"
+            }
+        }
+        self.texts = texts
+    }
+
+    /// Whether a test cites a row of the lists 3.1, 3.6 and 3.7, which are long: each number of the
+    /// first two, and the section for the third, whose tests are of one primitive each.
+    func cites(_ row: String, in test: String) -> Bool {
+        let name = test.split { $0 == "/" || $0 == ":" }.last.map(String.init) ?? test
+        guard let text = texts[name], let dot = row.lastIndex(of: ".") else { return false }
+        let (section, number) = (row[..<dot], row[row.index(after: dot)...])
+        var spellings = [row, "\(section), \(number)"]
+        if section == "3.1" { spellings.append("_\(number)") }
+        if section == "3.7" { spellings += ["_3_7"] }
+        return spellings.contains { Self.isIn(text, $0) }
+    }
+
+    /// Whether a spelling stands in the text and no further digit after it.
+    private static func isIn(_ text: String, _ spelling: String) -> Bool {
+        var rest = Substring(text)
+        while let first = rest.firstRange(of: spelling) {
+            rest = rest[first.upperBound...]
+            if rest.first?.isNumber != true { return true }
+        }
+        return false
+    }
+
+    private static func declared(in line: Substring, isPython: Bool) -> String? {
+        let words = line.split { !($0.isLetter || $0.isNumber || $0 == "_") }
+        guard let keyword = words.firstIndex(of: isPython ? "def" : "func"),
+            keyword + 1 < words.count
+        else { return nil }
+        return String(words[keyword + 1])
+    }
+
+    /// From the comment above a function to its line. What is before it ends with a blank line or a
+    /// brace.
+    private static func head(_ file: SourceFile, _ line: Int) -> ArraySlice<Substring> {
+        var first = line
+        while first > 0 {
+            let above = file.lines[first - 1].reversed().drop { $0 == " " }
+            if above.isEmpty || above.first == "{" || above.first == "}" { break }
+            first -= 1
+        }
+        return file.lines[first...line]
+    }
+}
