@@ -216,9 +216,12 @@ public final class Subprocess {
     }
 
     /// For scopes that fail: ends the program, frees the streams, and waits for the end.
+    ///
+    /// A program that may not be killed ends when it likes. It is not waited for, since nothing
+    /// could break off that wait; the loop reaps it.
     nonisolated(nonsending) func discard() async {
         for stream in streams { stream?.abort() }
-        kill()
+        guard kill() else { return }
         await child.waitUncancellably()
     }
 }
