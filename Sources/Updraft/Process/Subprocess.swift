@@ -68,7 +68,7 @@ public final class Subprocess {
     ///
     /// - Parameters:
     ///   - program: A file, or a name without a slash, which is looked for in the environment's
-    ///     PATH. A relative file is relative to `workingDirectory`.
+    ///     PATH, in folders that are absolute. A relative file is relative to `workingDirectory`.
     ///   - arguments: Without the program's own name.
     ///   - environment: All of it; nil for this process's own, which is `Subprocess.environment`.
     ///   - workingDirectory: Nil for this process's own.

@@ -153,6 +153,15 @@ import UpdraftTesting
                 try Subprocess("null", environment: ["PATH": "/dev"])
             }
             #expect((refused as? SubprocessError)?.code == .notExecutable)
+            // The same folder from everywhere, but it would be another one in another directory.
+            let relative = String(repeating: "../", count: 64) + "usr/bin"
+            let unclear = await failure {
+                try Subprocess("env", environment: ["PATH": relative], workingDirectory: "/")
+            }
+            #expect((unclear as? SubprocessError)?.code == .programNotFound)
+            let behind = try Subprocess("env", environment: ["PATH": relative + ":/usr/bin"])
+            #expect(behind.program == "/usr/bin/env")
+            _ = try await behind.wait()
             let odd = await failure { try Subprocess("sh", environment: ["A=B": "C"]) }
             #expect((odd as? SubprocessError)?.code == .invalidArgument)
             let found = try Subprocess("true")
