@@ -119,7 +119,7 @@ struct SupervisorMachine {
         if case .finished = mode { return [] }
         var actions: [Action]
         switch event {
-        case .begin: actions = slots.indices.map { .start($0) }
+        case .begin: actions = begin()
         case .started(let id, let pid): actions = started(id, pid, now)
         case .startFailed(let id, let reason): actions = startFailed(id, reason, now)
         case .ready(let id): actions = ready(id, now)
@@ -135,6 +135,15 @@ struct SupervisorMachine {
     }
 
     // MARK: The life of one worker
+
+    private mutating func begin() -> [Action] {
+        guard case .running = mode else {
+            // Asked to end before there were any: their listeners are closed.
+            for id in slots.indices { slots[id].state = .ended }
+            return []
+        }
+        return slots.indices.map { .start($0) }
+    }
 
     private mutating func started(_ id: Int, _ pid: Int32, _ now: LoopInstant) -> [Action] {
         slots[id].pid = pid
