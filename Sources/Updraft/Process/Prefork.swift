@@ -68,12 +68,17 @@ public enum Prefork {
             worker.run(poller: poller, options: options, body)
         }
         let loop = try supervisorLoop()
+        // Also where there is no supervisor; closing twice does no harm.
         defer { loop.close() }
         let supervisor = try Supervisor(
             on: loop, workers: try count(processes, "processes"), loops: try count(loops, "loops"),
             listen: listen, options: options)
-        try configure(supervisor)
-        try loop.runSync { try await supervisor.run() }
+        // What it has left with the loop, also for the loop's last turn, does not keep it alive.
+        try withExtendedLifetime(supervisor) {
+            defer { loop.close() }
+            try configure(supervisor)
+            try loop.runSync { try await supervisor.run() }
+        }
     }
 
     /// Tells the supervisor that this worker is ready, for rolling restarts.
