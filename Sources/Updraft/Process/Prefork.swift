@@ -21,6 +21,10 @@ internal import CUpdraft
 public enum Prefork {
     static let processesMax = 1_024
 
+    /// What 0 stands for as a number of processes or loops: the processors that this process may
+    /// use, at least 1. Any thread.
+    package static var processorCount: Int { max(Int(cu_processors()), 1) }
+
     /// The number of this worker, from 0; nil in the supervisor and in other programs.
     ///
     /// Any thread.
@@ -104,6 +108,6 @@ public enum Prefork {
                 .invalidArgument,
                 "the number of \(what) must be between 0 and \(processesMax), not \(number).")
         }
-        return number == 0 ? Int(cu_processors()) : number
+        return number == 0 ? processorCount : number
     }
 }
