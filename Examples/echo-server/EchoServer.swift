@@ -69,11 +69,7 @@ struct EchoServer: ParsableCommand {
                 throw ValidationError("\(name) must be between 0 and 1024, not \(number).")
             }
         }
-        guard loops * processes <= 1_024 else {
-            throw ValidationError(
-                "--processes \(processes) with --loops \(loops) each are "
-                    + "\(processes * loops) loops; at most 1024.")
-        }
+        try validateLoopsInAll()
         guard poller.isAvailable else {
             let offered = PollerChoice.allCases.filter(\.isAvailable).map(\.rawValue)
             throw ValidationError(
@@ -83,6 +79,16 @@ struct EchoServer: ParsableCommand {
         if let logBlocking, !(logBlocking > 0 && logBlocking <= 86_400) {
             throw ValidationError(
                 "--log-blocking takes seconds above 0, up to 86400, not \(logBlocking).")
+        }
+    }
+
+    private func validateLoopsInAll() throws {
+        let perProcess = loops == 0 ? Prefork.processorCount : loops
+        let inAll = perProcess * (processes == 0 ? Prefork.processorCount : processes)
+        guard inAll <= 1_024 else {
+            throw ValidationError(
+                "--processes \(processes) with --loops \(loops) each are \(inAll) loops here; "
+                    + "at most 1024.")
         }
     }
 

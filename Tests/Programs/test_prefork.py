@@ -608,12 +608,21 @@ def test_a_variable_that_no_supervisor_wrote_is_refused(tmp_path, text):
     assert "UPDRAFT_WORKER" in result.stderr and "listening" not in result.stdout
 
 
+needs_two_processors = pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2, reason="one processor: 1024 loops for each are not too many")
+
+
 @pytest.mark.parametrize("options,word", [
     (["--processes", "-1"], "--processes"),
     (["--processes=-1"], "between 0 and 1024"),
     (["--processes", "1025"], "between 0 and 1024"),
     (["--processes", "many"], "--processes"),
     (["--processes", "512", "--loops", "512"], "at most 1024"),
+    # 0 is one for each processor.
+    pytest.param(["--processes", "0", "--loops", "1024", "--host", "192.0.2.1"], "at most 1024",
+                 marks=needs_two_processors),
+    pytest.param(["--processes", "1024", "--loops", "0", "--host", "192.0.2.1"], "at most 1024",
+                 marks=needs_two_processors),
     (["--loops=-1"], "--loops must be between 0 and 1024"),
     (["--loops", "2000"], "--loops must be between 0 and 1024"),
     (["--loops", "x"], "--loops"),

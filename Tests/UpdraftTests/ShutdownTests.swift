@@ -253,4 +253,11 @@ import UpdraftTesting
             #expect(!loop.isShuttingDown)
         }
     }
+
+    @Test func aClosedLoopIsShuttingDown() throws {
+        let loop = try IOLoop()
+        #expect(!loop.isShuttingDown)
+        loop.close()
+        #expect(loop.isShuttingDown)
+    }
 }

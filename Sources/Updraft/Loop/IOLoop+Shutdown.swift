@@ -18,8 +18,13 @@ extension IOLoop {
 
     /// Whether a shutdown has begun: servers take nothing new, and what goes on is to end soon.
     ///
-    /// For work that comes in pieces, to stop after the piece at hand.
-    public var isShuttingDown: Bool { !shutdown.isRunning }
+    /// For work that comes in pieces, to stop after the piece at hand. A loop that is closed, or
+    /// is being closed, says true as well, however it came to its end.
+    public var isShuttingDown: Bool {
+        if state == .closing || state == .closed { return true }
+        guard let madeShutdown else { return false }
+        return !madeShutdown.isRunning
+    }
 
     /// Begins the shutdown of this loop, as a signal does that `serve(until:)` waits for: every
     /// server on the loop stops accepting, connections that wait for something new end, those in

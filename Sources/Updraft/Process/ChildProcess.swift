@@ -12,6 +12,8 @@ package final class ChildProcess {
         case best
         /// By SIGCHLD.
         case signal
+        /// Not at all: as if it had ended before it could be watched.
+        case tooLate
     }
 
     /// The process id. After the end the system may give it to another process.
@@ -126,13 +128,18 @@ package final class ChildProcess {
     // MARK: Watching
 
     private func watch(_ watching: Watching) throws {
-        let descriptor = watching == .best ? cu_child_watch(pid) : -cu_enosys
+        let descriptor =
+            switch watching {
+            case .best: cu_child_watch(pid)
+            case .signal: -cu_enosys
+            case .tooLate: -cu_esrch
+            }
         if descriptor >= 0 {
             state = .running(.descriptor(descriptor))
             try loop.watch(descriptor, events: .read, mode: .level, sink: self)
         } else if descriptor == -cu_esrch {
-            // It has ended already, so that the wait for it is short.
             loop.keptSinks[ObjectIdentifier(self)] = self
+            // It has ended already, so that the wait for it is short.
             loop.runSoon { self.collect(waiting: true) }
         } else if descriptor == -cu_enosys {
             let id = try loop.addSignalHandler(Signal(cu_sigchld)) { self.collect() }
@@ -148,15 +155,13 @@ package final class ChildProcess {
     private func stopWatching() {
         guard case .running(let watch) = state else { return }
         switch watch {
-        case .nothing:
-            loop.keptSinks[ObjectIdentifier(self)] = nil
+        case .nothing: break
         case .descriptor(let descriptor):
             loop.unwatch(descriptor)
             _ = cu_close(descriptor)
-        case .signal(let id):
-            loop.removeSignalHandler(id)
-            loop.keptSinks[ObjectIdentifier(self)] = nil
+        case .signal(let id): loop.removeSignalHandler(id)
         }
+        loop.keptSinks[ObjectIdentifier(self)] = nil
     }
 
     /// Nobody would learn of its end.

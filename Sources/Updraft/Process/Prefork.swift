@@ -21,6 +21,10 @@ internal import CUpdraft
 public enum Prefork {
     static let processesMax = 1_024
 
+    /// What 0 stands for as a number of processes or loops: the processors that this process may
+    /// use, at least 1. Any thread.
+    package static var processorCount: Int { max(Int(cu_processors()), 1) }
+
     /// The number of this worker, from 0; nil in the supervisor and in other programs.
     ///
     /// Any thread.
@@ -68,19 +72,17 @@ public enum Prefork {
             worker.run(poller: poller, options: options, body)
         }
         let loop = try supervisorLoop()
-        let supervisor: Supervisor
-        do {
-            supervisor = try Supervisor(
-                on: loop, workers: try count(processes, "processes"),
-                loops: try count(loops, "loops"), listen: listen, options: options)
-        } catch {
-            loop.close()
-            throw error
+        // Also where there is no supervisor; closing twice does no harm.
+        defer { loop.close() }
+        let supervisor = try Supervisor(
+            on: loop, workers: try count(processes, "processes"), loops: try count(loops, "loops"),
+            listen: listen, options: options)
+        // What it has left with the loop, also for the loop's last turn, does not keep it alive.
+        try withExtendedLifetime(supervisor) {
+            defer { loop.close() }
+            try configure(supervisor)
+            try loop.runSync { try await supervisor.run() }
         }
-        // Closing still runs what is queued, which knows the supervisor.
-        defer { withExtendedLifetime(supervisor) { loop.close() } }
-        try configure(supervisor)
-        try loop.runSync { try await supervisor.run() }
     }
 
     /// Tells the supervisor that this worker is ready, for rolling restarts.
@@ -106,6 +108,6 @@ public enum Prefork {
                 .invalidArgument,
                 "the number of \(what) must be between 0 and \(processesMax), not \(number).")
         }
-        return number == 0 ? Int(cu_processors()) : number
+        return number == 0 ? processorCount : number
     }
 }

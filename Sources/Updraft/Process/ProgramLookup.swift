@@ -5,8 +5,9 @@ enum ProgramLookup {
     /// Where to look if the environment has no PATH.
     private static let defaultPath = "/usr/local/bin:/usr/bin:/bin"
 
-    /// A name with a slash is taken as it is. Others are looked for in the folders of PATH; an
-    /// empty or relative entry is left out: the program may start in another working directory.
+    /// A name with a slash is taken as it is. Others are looked for in the folders of PATH. Those
+    /// that are not absolute are left out, the empty entry with them, which for a shell is the
+    /// working directory: the program may be started in another one than this process is in.
     ///
     /// - Throws: `SubprocessError` with `.programNotFound`, or with `.notExecutable` if only files
     ///   of that name are there which this process may not execute.

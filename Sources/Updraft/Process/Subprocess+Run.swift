@@ -19,8 +19,8 @@ extension Subprocess {
     ///
     /// It ends when the program has ended and nobody has its pipes open any more: a program that it
     /// has left in the background may hold them. Whatever this throws, the program has been killed
-    /// by then, but not what it has started itself, nor one that the system does not let us kill
-    /// because it has become another user's.
+    /// and has ended by then, but not what it has started itself. Only a program that has changed
+    /// its user, so that the system forbids to kill it, goes on: the loop reaps it when it ends.
     ///
     /// - Parameters:
     ///   - program: As in `Subprocess.init`, and so the other parameters.
@@ -67,8 +67,9 @@ extension Subprocess {
 /// When the body returns, the program's standard input is closed, what it has written and nobody
 /// has read is dropped, and its end is waited for; how it ends is up to the body to look at. When
 /// the body throws, or this wait is cancelled or times out, it is killed. Either way it has ended
-/// and its descriptors are free when this returns; one that the system does not let us kill,
-/// because it has become another user's, goes on.
+/// and its descriptors are free when this returns or throws, but for one case: when it is to be
+/// killed and the system forbids that, because it has changed its user, it goes on, and the loop
+/// reaps it when it ends.
 ///
 /// - Parameters: As `Subprocess.init`.
 /// - Throws: As `Subprocess.init`, and what the body throws; `CancellationError`; `TimeoutError`.

@@ -68,7 +68,7 @@ public final class Subprocess {
     ///
     /// - Parameters:
     ///   - program: A file, or a name without a slash, which is looked for in the environment's
-    ///     PATH. A relative file is relative to `workingDirectory`.
+    ///     PATH, in folders that are absolute. A relative file is relative to `workingDirectory`.
     ///   - arguments: Without the program's own name.
     ///   - environment: All of it; nil for this process's own, which is `Subprocess.environment`.
     ///   - workingDirectory: Nil for this process's own.
@@ -215,11 +215,13 @@ public final class Subprocess {
         send(.sigkill)
     }
 
-    /// For scopes that fail: ends the program, frees the streams, and waits for the end. One that
-    /// may not be killed (it has become another user's) goes on; the loop learns of its end.
+    /// For scopes that fail: ends the program, frees the streams, and waits for the end.
+    ///
+    /// A program that may not be killed ends when it likes. It is not waited for, since nothing
+    /// could break off that wait; the loop reaps it.
     nonisolated(nonsending) func discard() async {
         for stream in streams { stream?.abort() }
-        if !kill(), status == nil { return }
+        guard kill() else { return }
         await child.waitUncancellably()
     }
 }

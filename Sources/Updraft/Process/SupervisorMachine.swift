@@ -136,6 +136,15 @@ struct SupervisorMachine {
 
     // MARK: The life of one worker
 
+    private mutating func begin() -> [Action] {
+        guard case .running = mode else {
+            // Asked to end before there were any: their listeners are closed.
+            for id in slots.indices { slots[id].state = .ended }
+            return []
+        }
+        return slots.indices.map { .start($0) }
+    }
+
     private mutating func started(_ id: Int, _ pid: Int32, _ now: LoopInstant) -> [Action] {
         slots[id].pid = pid
         slots[id].startedAt = now
@@ -148,15 +157,6 @@ struct SupervisorMachine {
         // It was under way when the others were asked to end.
         if case .stopping(let stop) = mode { return [note, send(stop.signal, id)] }
         return [note]
-    }
-
-    /// A stop that came before leaves nothing to start.
-    private mutating func begin() -> [Action] {
-        guard case .running = mode else {
-            for id in slots.indices { slots[id].state = .ended }
-            return []
-        }
-        return slots.indices.map { .start($0) }
     }
 
     private mutating func startFailed(

@@ -156,6 +156,26 @@ import UpdraftTesting
         }
     }
 
+    @Test func aLoopThatClosesFirstLetsGoOfAChildThatEndedBeforeItWasWatched() async {
+        await #expect(processExitsWith: .success) {
+            let loop = try IOLoop()
+            let request = SpawnRequest(path: "/bin/sh", arguments: ["sh", "-c", "exit 5"])
+            let child = try ChildProcess(request, on: loop, watching: .tooLate)
+            child.onExit { _ in preconditionFailure("the loop was closed first") }
+            loop.close()
+            precondition(child.status == nil)
+            while kill(child.pid, 0) == 0 { sched_yield() }
+            precondition(errno == ESRCH)
+        }
+    }
+
+    @Test func aChildThatEndedBeforeItWasWatchedIsCollected() async throws {
+        try await withLoop { loop in
+            let child = try ChildProcess(Self.shell("exit 5"), on: loop, watching: .tooLate)
+            #expect(try await child.wait() == .exited(5))
+        }
+    }
+
     @Test func aProgramThatIgnoresSIGCHLDStillLearnsOfItsChildren() async {
         await #expect(processExitsWith: .success) {
             signal(SIGCHLD, SIG_IGN)

@@ -48,6 +48,27 @@ import Testing
         #expect(error?.code == .alreadyRunning)
     }
 
+    @Test func aSupervisorThatIsStoppedAtOnceStartsNobodyAndLivesUntilItsLoopIsClosed() async {
+        await #expect(processExitsWith: .success) {
+            var livedOn: Bool?
+            try Prefork.run(
+                processes: 1,
+                supervisor: { supervisor in
+                    weak let own = supervisor
+                    supervisor.onStart = { _ in preconditionFailure("a worker was started") }
+                    let loop = supervisor.loop
+                    loop.spawn {
+                        // Far off: the end of the loop breaks it off.
+                        try? await loop.sleep(for: .seconds(86_400))
+                        livedOn = own != nil
+                    }
+                    supervisor.stop()
+                }
+            ) { _ in }
+            precondition(livedOn == true)
+        }
+    }
+
     @Test func outsideWorkersThereIsNoTaskId() {
         #expect(Prefork.taskID == nil && Prefork.workerCount == nil)
     }

@@ -117,6 +117,29 @@ import UpdraftTesting
         }
     }
 
+    @Test(.enabled(if: geteuid() == 0, "only root may change its user"))
+    func aProgramThatMayNotBeKilledIsNotWaitedFor() async {
+        await #expect(processExitsWith: .success) {
+            try IOLoop.run { _ in
+                var child: Subprocess?
+                let error = await failure {
+                    try await withSubprocess("sleep", ["1000"], stdin: .stream) {
+                        child = $0
+                        // Root's program, seen from another user.
+                        precondition(setreuid(65_534, 0) == 0 && seteuid(65_534) == 0)
+                        throw Broken(number: 7)
+                    }
+                }
+                precondition(error as? Broken == Broken(number: 7))
+                guard let child else { preconditionFailure() }
+                precondition(child.status == nil && child.stdin.isClosed)
+                precondition(seteuid(0) == 0 && child.kill())
+                let status = try await child.wait()
+                precondition(status == .signalled(.sigkill))
+            }
+        }
+    }
+
     @Test func aScopeWhoseProgramDoesNotEndCanBeGivenUp() async throws {
         try await withLoop { _ in
             var child: Subprocess?

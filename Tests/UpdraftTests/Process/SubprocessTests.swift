@@ -148,16 +148,20 @@ import UpdraftTesting
             #expect("\(missing ?? Broken())".contains("updraft-no-such-program"))
             let elsewhere = await failure { try Subprocess("sh", environment: ["PATH": "/proc"]) }
             #expect((elsewhere as? SubprocessError)?.code == .programNotFound)
-            // The program starts in another folder, where a relative entry means something else.
-            let relative = await failure {
-                try Subprocess("sh", environment: ["PATH": "../../../../../../../../bin"])
-            }
-            #expect((relative as? SubprocessError)?.code == .programNotFound)
             // There, but not to be executed.
             let refused = await failure {
                 try Subprocess("null", environment: ["PATH": "/dev"])
             }
             #expect((refused as? SubprocessError)?.code == .notExecutable)
+            // The same folder from everywhere, but it would be another one in another directory.
+            let relative = String(repeating: "../", count: 64) + "usr/bin"
+            let unclear = await failure {
+                try Subprocess("env", environment: ["PATH": relative], workingDirectory: "/")
+            }
+            #expect((unclear as? SubprocessError)?.code == .programNotFound)
+            let behind = try Subprocess("env", environment: ["PATH": relative + ":/usr/bin"])
+            #expect(behind.program == "/usr/bin/env")
+            _ = try await behind.wait()
             let odd = await failure { try Subprocess("sh", environment: ["A=B": "C"]) }
             #expect((odd as? SubprocessError)?.code == .invalidArgument)
             let found = try Subprocess("true")

@@ -62,6 +62,14 @@ import Testing
         #expect(rig.on(.begin) == [.start(0), .start(1), .start(2)])
     }
 
+    @Test(arguments: [1, 2])
+    func aStopBeforeTheBeginStartsNobody(stops: Int) {
+        var rig = Rig(2)
+        #expect(rig.on(.stop(.sigterm)) == [.closeListeners(0), .closeListeners(1)])
+        for _ in 1..<stops { #expect(rig.on(.stop(.sigterm)) == []) }
+        #expect(rig.on(.begin) == [.finish(nil)])
+    }
+
     @Test func allReadyIsToldOnceWhenTheLastIs() {
         var rig = Rig(2)
         _ = rig.on(.begin)
@@ -80,12 +88,6 @@ import Testing
         rig.serving()
         #expect(rig.on(.ended(1, .exited(0))) == [.closeListeners(1)])
         #expect(rig.machine.deadline == nil)
-    }
-
-    @Test func aStopBeforeTheBeginningStartsNobody() {
-        var rig = Rig(2)
-        _ = rig.on(.stop(.sigterm))
-        #expect(rig.on(.begin) == [.finish(nil)])
     }
 
     @Test func itIsDoneWhenAllHaveEndedCleanly() {
