@@ -141,7 +141,8 @@ import UpdraftTesting
         }
     }
 
-    @Test func theWatchdogNamesAConcurrentFunctionThatBlocks_G2() async throws {
+    @Test(.interruptsSpinning)
+    func theWatchdogNamesAConcurrentFunctionThatBlocks_G2() async throws {
         let lines = LogLines()
         try await withLoop { loop in
             loop.logger = lines.logger
