@@ -25,7 +25,7 @@ public final class ScriptedDescriptor {
     /// - Throws: `SystemError` if the system has no descriptor left.
     public init(on loop: IOLoop) throws {
         guard let poller = loop.virtualPoller else {
-            preconditionFailure("a scripted descriptor needs a loop in virtual time")
+            Misuse.stop("A scripted descriptor needs a loop in virtual time: see withVirtualLoop.")
         }
         number = open("/dev/null", O_RDONLY | O_CLOEXEC)
         guard number >= 0 else { throw SystemError(errno: errno, operation: "open /dev/null") }

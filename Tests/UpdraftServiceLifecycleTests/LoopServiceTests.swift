@@ -48,6 +48,14 @@
             }
         }
 
+        /// Calls the method that the services here have.
+        private func work(on port: Int) async throws -> Int {
+            try await withLoop { _ in
+                let peer = try await RPCClient.connect(host: "127.0.0.1", port: port)
+                return try await peer.call("work") as Int
+            }
+        }
+
         @Test(.timeLimit(.minutes(1)))
         func aRequestInFlightIsAnsweredDuringTheGracefulShutdown_gaps() async throws {
             let (port, begun, hookRan) = (Promise<Int>(), Promise<Void>(), Promise<Void>())
@@ -60,12 +68,7 @@
             let group = group(service)
             let running = Task { try await group.run() }
             let number = try #require(await port.value)
-            let asking = Task {
-                try await withLoop { _ in
-                    let peer = try await RPCClient.connect(host: "127.0.0.1", port: number)
-                    return try await peer.call("work") as Int
-                }
-            }
+            let asking = Task { try await work(on: number) }
             _ = await begun.value
             await group.triggerGracefulShutdown()
             #expect(try await asking.value == 42)
@@ -84,12 +87,7 @@
             let group = group(service)
             let running = Task { try await group.run() }
             let number = try #require(await port.value)
-            let asking = Task {
-                try await withLoop { _ in
-                    let peer = try await RPCClient.connect(host: "127.0.0.1", port: number)
-                    return try await peer.call("work") as Int
-                }
-            }
+            let asking = Task { try await work(on: number) }
             _ = await begun.value
             await group.triggerGracefulShutdown()
             await #expect(throws: RPCError.self) { try await asking.value }
