@@ -3,7 +3,7 @@
 internal import CUpdraft
 
 /// A connected (or connecting) stream socket: TCP or Unix.
-final class SocketTransport: Transport {
+final class SocketTransport: DetachableTransport {
     private let socket: Int32
     let peerAddress: SocketAddress?
     var onReady: ((IOEvents) -> Void)?
@@ -67,6 +67,8 @@ final class SocketTransport: Transport {
     func close() {
         _ = cu_close(socket)
     }
+
+    func detach() -> Int32? { socket }
 
     func abort() {
         _ = cu_set_linger_reset(socket)
