@@ -11,6 +11,7 @@
 
 #include "cu_prefork.h"
 #include "cu_spawn.h"
+#include "cu_standard.h"
 #include "cu_stall.h"
 
 // The calling thread's current loop (the address of its executor), or NULL.
