@@ -229,6 +229,73 @@ import UpdraftTesting
         }
     }
 
+    /// A pipe of another user, for one: each call asks first whether it would block.
+    @Test func whatCanNotBeOpenedAnewIsReadAndWrittenAllTheSame() async {
+        await #expect(processExitsWith: .success) {
+            let (there, back) = (BlockingEnds(), BlockingEnds())
+            fchmod(there.readEnd, 0)
+            fchmod(back.writeEnd, 0)
+            if geteuid() == 0 { must(setuid(65_534) == 0) }
+            must(open("/proc/self/fd/\(there.readEnd)", O_RDONLY) < 0)
+            there.become(input: true)
+            back.become(input: false)
+            for poller in [PollerChoice.best, .select] {
+                try IOLoop.run(poller: poller) { loop in
+                    let input = try IOStream.standardInput(on: loop)
+                    let output = try IOStream.standardOutput(on: loop)
+                    let reader = try IOStream(readingPipe: dup(back.readEnd), loop: loop)
+                    let reading = loop.async { try await input.read(exactly: 6) }
+                    try await loop.turns(3)
+                    must(!reading.isDone)
+                    there.put("abc")
+                    try await loop.turns(3)
+                    there.put("def")
+                    must(try await reading.value == "abcdef".bytes)
+                    var random = SeededGenerator(seed: 2)
+                    let bytes = random.bytes(1 << 20)
+                    let writing = loop.async {
+                        try await output.write(bytes)
+                        try await output.flush()
+                    }
+                    must(try await reader.read(exactly: bytes.count) == bytes)
+                    try await writing.value
+                    must(fcntl(0, F_GETFL) & O_NONBLOCK == 0)
+                    must(fcntl(1, F_GETFL) & O_NONBLOCK == 0)
+                }
+            }
+            try IOLoop.run { loop in
+                there.closeWrite()
+                must(try await IOStream.standardInput(on: loop).readToEnd() == [])
+            }
+        }
+    }
+
+    @Test func everyPollerTellsOfThem() async {
+        await #expect(processExitsWith: .success) {
+            for poller in [PollerChoice.epoll, .select] {
+                let (there, back) = (BlockingEnds(), BlockingEnds())
+                there.become(input: true)
+                back.become(input: false)
+                try IOLoop.run(poller: poller) { loop in
+                    let input = try IOStream.standardInput(on: loop)
+                    let output = try IOStream.standardOutput(on: loop)
+                    let echoing = loop.async {
+                        for try await chunk in input.chunks { try await output.write(chunk) }
+                        output.endWriting()
+                    }
+                    let reader = try IOStream(readingPipe: dup(back.readEnd), loop: loop)
+                    for round in 0..<20 {
+                        there.put("round \(round)\n")
+                        must(try await reader.read(until: "\n") == "round \(round)\n".bytes)
+                    }
+                    there.closeWrite()
+                    try await echoing.value
+                    must(try await reader.readToEnd() == [])
+                }
+            }
+        }
+    }
+
     @Test func aSocketIsReadAndWrittenWithoutAMark() async {
         await #expect(processExitsWith: .success) {
             try IOLoop.run { loop in
