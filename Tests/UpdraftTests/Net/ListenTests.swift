@@ -1,13 +1,8 @@
 import Glibc
-import Synchronization
 import Testing
 import UpdraftTesting
 
 @testable import Updraft
-
-#if THREAD_SANITIZER
-    private typealias Mutex = SanitizedMutex
-#endif
 
 /// Contract rows K2-K4, K7, K8, and conformance lists 3.3 and 3.5.
 @Suite struct ListenTests {
