@@ -79,6 +79,7 @@ import UpdraftTesting
         }
     }
 
+    /// Conformance 3.2.19.
     @Test(arguments: TransportKind.allCases)
     func readUntilAcceptsADelimiterThatEndsExactlyAtTheLimit_J4(over kind: TransportKind)
         async throws
@@ -91,6 +92,7 @@ import UpdraftTesting
         }
     }
 
+    /// Conformance 3.2.19, 20, 21.
     @Test(arguments: TransportKind.allCases, ["abcdef", "abcde\n", "abcdefghijkl\n"])
     func readUntilClosesTheStreamPastItsLimit_J4(over kind: TransportKind, text: String)
         async throws

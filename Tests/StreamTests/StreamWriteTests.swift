@@ -34,6 +34,7 @@ import UpdraftTesting
         }
     }
 
+    /// Conformance 3.2.27.
     @Test(arguments: TransportKind.allCases)
     func aWriterWaitsWhileTheReaderPausesAndItsBufferStaysBounded(over kind: TransportKind)
         async throws
@@ -68,6 +69,7 @@ import UpdraftTesting
         }
     }
 
+    /// Conformance 3.2.50.
     @Test func writesOfOneTurnLeaveInOneSend() async throws {
         try await withLoop { loop in
             let (near, _) = MemoryTransport.pair(on: loop)
@@ -88,6 +90,7 @@ import UpdraftTesting
         }
     }
 
+    /// Conformance 3.2.51.
     @Test func piecesLargeAndSmallOfOneTurnLeaveInOneSend() async throws {
         try await withLoop { loop in
             let (near, far) = MemoryTransport.pair(on: loop, capacity: 1 << 20)
@@ -145,6 +148,7 @@ import UpdraftTesting
         }
     }
 
+    /// Conformance 3.2.8.
     @Test(arguments: TransportKind.allCases)
     func anEmptyWriteCompletesAtOnce_J2(over kind: TransportKind) async throws {
         try await withLoop { loop in
