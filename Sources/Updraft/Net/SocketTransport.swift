@@ -3,10 +3,12 @@
 internal import CUpdraft
 
 /// A connected (or connecting) stream socket: TCP or Unix.
-final class SocketTransport: Transport {
+final class SocketTransport: DetachableTransport {
     private let socket: Int32
     let peerAddress: SocketAddress?
     var onReady: ((IOEvents) -> Void)?
+    /// Notes when bytes come and go, where somebody wants to know.
+    var transfers: TransferTime?
 
     var descriptor: Int32? { socket }
 
@@ -18,7 +20,10 @@ final class SocketTransport: Transport {
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> TransportRead {
         let count = cu_recv(socket, buffer.baseAddress, buffer.count)
-        if count > 0 { return .bytes(count) }
+        if count > 0 {
+            transfers?.note()
+            return .bytes(count)
+        }
         if count == 0 { return .endOfStream }
         if Int32(count) == -cu_eagain { return .wouldBlock }
         throw SystemError(errno: Int32(count), operation: "recv")
@@ -50,7 +55,10 @@ final class SocketTransport: Transport {
     }
 
     private func accepted(_ result: Int) throws -> Int {
-        if result >= 0 { return result }
+        if result >= 0 {
+            transfers?.note()
+            return result
+        }
         if Int32(result) == -cu_eagain { return 0 }
         throw SystemError(errno: Int32(result), operation: "send")
     }
@@ -67,6 +75,8 @@ final class SocketTransport: Transport {
     func close() {
         _ = cu_close(socket)
     }
+
+    func detach() -> Int32? { socket }
 
     func abort() {
         _ = cu_set_linger_reset(socket)
