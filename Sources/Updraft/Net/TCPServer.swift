@@ -27,6 +27,8 @@ open class TCPServer: Drainable {
         public var connectionsMax = 100_000
         /// How long to stop accepting when the system has no descriptor left.
         public var exhaustionPause = Duration.milliseconds(100)
+        /// Whom to believe what they say about their clients' addresses; nobody by default.
+        public var proxyProtocol: ProxyProtocol?
         /// Bounds of every connection's stream.
         public var stream = StreamOptions()
 
@@ -217,9 +219,11 @@ open class TCPServer: Drainable {
     }
 
     private func prepared(_ handler: @escaping StreamHandler) -> StreamHandler {
-        guard let prepareStream else { return handler }
+        let (proxy, prepareStream) = (options.proxyProtocol, prepareStream)
+        guard proxy != nil || prepareStream != nil else { return handler }
         return { stream in
-            try await prepareStream(stream)
+            if let proxy { try await stream.takeProxyHeader(proxy) }
+            try await prepareStream?(stream)
             try await handler(stream)
         }
     }
