@@ -37,7 +37,7 @@ extension ProxyProtocol {
         return nil
     }
 
-    /// How many bytes are yet to come at the least, so that none behind the line is taken with them.
+    /// How many bytes are yet to come at the least, so that none behind the line is taken too.
     private static func missingBytes(_ bytes: [UInt8]) throws(StreamError) -> Int {
         guard bytes.count >= textBytesMin else { return textBytesMin - bytes.count }
         let end = bytes.last == carriageReturn ? 1 : 2

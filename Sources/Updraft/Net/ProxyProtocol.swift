@@ -50,8 +50,8 @@ extension ProxyProtocol {
         /// How the header was written.
         public let version: Version
 
-        /// The client. Nil if the connection is the proxy's own, as a health check is (LOCAL), or if
-        /// the proxy doesn't know (UNKNOWN, UNSPEC), or tells of something else than a stream.
+        /// The client. Nil if the connection is the proxy's own, as a health check is (LOCAL), or
+        /// if the proxy doesn't know (UNKNOWN, UNSPEC), or tells of something else than a stream.
         public let source: SocketAddress?
 
         /// Where the client connected to; nil as `source` is.
@@ -102,7 +102,7 @@ extension ProxyProtocol {
     /// - Parameters:
     ///   - bytes: All that came so far; what stands behind the header is not looked at.
     ///   - bytesMax: The length of the longest header that is taken.
-    /// - Throws: `StreamError` with `.invalidProxyHeader`, as soon as it is clear that this is none.
+    /// - Throws: `StreamError` with `.invalidProxyHeader`, as soon as this can't be one.
     static func parse(_ bytes: [UInt8], bytesMax: Int) throws(StreamError) -> Progress {
         // Section 2.1: the shortest header of all is a line, which is one byte shorter than the
         // fixed part of version 2.
