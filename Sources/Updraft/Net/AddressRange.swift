@@ -158,9 +158,6 @@ extension SocketAddress {
         _ = cu_address_from_bytes(Int32(kind), padded, port, 0, &address)
         self.init(address)
     }
-
-    /// Whether this is a Unix socket's address, be it an unnamed one.
-    fileprivate var isUnix: Bool { port == nil && host != "?" }
 }
 
 /// A decimal number without a sign and without leading zeros; nil for anything else.

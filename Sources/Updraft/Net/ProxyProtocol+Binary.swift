@@ -96,12 +96,22 @@ extension ProxyProtocol {
         case .unspecified: return nil
         case .unix:
             let path = block[(number * Family.pathBytes)...].prefix(Family.pathBytes)
-            return SocketAddress(unixPath: String(decoding: path.prefix { $0 != 0 }, as: UTF8.self))
+            return unixAddress(path)
         case .ipv4: size = 4
         case .ipv6: size = 16
         }
         let port = block[(2 * size + 2 * number)...].prefix(2).reduce(0) { $0 << 8 | UInt16($1) }
         return SocketAddress(addressBytes: block[(number * size)...].prefix(size), port: port)
+    }
+
+    /// A path up to its first zero byte, or a zero byte and then an abstract name.
+    private static func unixAddress(_ path: ArraySlice<UInt8>) -> SocketAddress {
+        let file = path.prefix { $0 != 0 }
+        let name = path.dropFirst().prefix { $0 != 0 }
+        guard file.isEmpty, !name.isEmpty else {
+            return SocketAddress(unixPath: String(decoding: file, as: UTF8.self))
+        }
+        return SocketAddress(abstractName: String(decoding: name, as: UTF8.self))
     }
 
     // MARK: Additional values

@@ -9,6 +9,8 @@ final class SocketTransport: Transport {
     /// What the peer, a proxy, said about its client.
     var proxied: Proxied?
     var onReady: ((IOEvents) -> Void)?
+    /// Notes when bytes come and go, where somebody wants to know.
+    var transfers: TransferTime?
 
     var descriptor: Int32? { socket }
 
@@ -20,7 +22,10 @@ final class SocketTransport: Transport {
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> TransportRead {
         let count = cu_recv(socket, buffer.baseAddress, buffer.count)
-        if count > 0 { return .bytes(count) }
+        if count > 0 {
+            transfers?.note()
+            return .bytes(count)
+        }
         if count == 0 { return .endOfStream }
         if Int32(count) == -cu_eagain { return .wouldBlock }
         throw SystemError(errno: Int32(count), operation: "recv")
@@ -52,7 +57,10 @@ final class SocketTransport: Transport {
     }
 
     private func accepted(_ result: Int) throws -> Int {
-        if result >= 0 { return result }
+        if result >= 0 {
+            transfers?.note()
+            return result
+        }
         if Int32(result) == -cu_eagain { return 0 }
         throw SystemError(errno: Int32(result), operation: "send")
     }

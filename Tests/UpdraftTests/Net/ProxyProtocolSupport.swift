@@ -52,6 +52,7 @@ enum ProxyHeaders {
         (binary(family: 0x21, ipv6), "[2001:db8::7]:50000"),
         (binary(family: 0x31, unix("/run/client", "/run/server")), "/run/client"),
         (binary(family: 0x31, unix("", "/run/server")), ""),
+        (binary(family: 0x31, unix("\0game", "/run/server")), "@game"),
         (binary(ipv4 + value(0x01, "h2".bytes) + value(0x04, zeros(9))), "198.51.100.7:50000"),
         (binary(command: 0x20, family: 0x00, []), nil),
         (binary(command: 0x20), nil),
