@@ -80,9 +80,9 @@ struct CostTests {
     private nonisolated(nonsending) func socketPair(
         _ loop: IOLoop
     ) async throws -> (any Transport, IOStream) {
-        let socket = try #require(ListeningSocket.bind(host: "127.0.0.1", port: 0).first)
         let listener = try Listener(
-            socket, options: SocketOptions(), isInherited: false, loop: loop)
+            ListeningSocket.bind(to: .tcp(port: 0), backlog: 1)[0], options: SocketOptions(),
+            isInherited: false, loop: loop)
         defer { listener.close() }
         let port = try #require(listener.localAddress.port)
         let connected = try await TCPClient.connect(host: "127.0.0.1", port: port)

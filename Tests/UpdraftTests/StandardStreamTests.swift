@@ -232,15 +232,14 @@ import UpdraftTesting
     /// A pipe of another user, for one: each call asks first whether it would block.
     @Test func whatCanNotBeOpenedAnewIsReadAndWrittenAllTheSame() async {
         await #expect(processExitsWith: .success) {
-            let (there, back) = (BlockingEnds(), BlockingEnds())
-            fchmod(there.readEnd, 0)
-            fchmod(back.writeEnd, 0)
             if geteuid() == 0 { must(setuid(65_534) == 0) }
-            must(open("/proc/self/fd/\(there.readEnd)", O_RDONLY) < 0)
-            there.become(input: true)
-            back.become(input: false)
             for poller in [PollerChoice.best, .select] {
                 try IOLoop.run(poller: poller) { loop in
+                    let (there, back) = (BlockingEnds(), BlockingEnds())
+                    for end in [there.readEnd, back.writeEnd] { fchmod(end, 0) }
+                    must(open("/proc/self/fd/\(there.readEnd)", O_RDONLY) < 0)
+                    there.become(input: true)
+                    back.become(input: false)
                     let input = try IOStream.standardInput(on: loop)
                     let output = try IOStream.standardOutput(on: loop)
                     let reader = try IOStream(readingPipe: dup(back.readEnd), loop: loop)
@@ -261,11 +260,9 @@ import UpdraftTesting
                     try await writing.value
                     must(fcntl(0, F_GETFL) & O_NONBLOCK == 0)
                     must(fcntl(1, F_GETFL) & O_NONBLOCK == 0)
+                    there.closeWrite()
+                    must(try await input.readToEnd() == [])
                 }
-            }
-            try IOLoop.run { loop in
-                there.closeWrite()
-                must(try await IOStream.standardInput(on: loop).readToEnd() == [])
             }
         }
     }
