@@ -1,13 +1,8 @@
 import Glibc
-import Synchronization
 import Testing
 import UpdraftTesting
 
 @testable import Updraft
-
-#if THREAD_SANITIZER
-    private typealias Mutex = SanitizedMutex
-#endif
 
 /// Contract rows K2-K4, K7, K8, and conformance lists 3.3 and 3.5.
 @Suite struct ListenTests {
@@ -75,6 +70,21 @@ import UpdraftTesting
             #expect(try await connect(server).readToEnd() == "shout".bytes)
             _ = loop
         }
+    }
+
+    @Test("K5: the handleStream of the base says that it must be overridden")
+    func theBaseHandlesNothing_K5() async throws {
+        let result = await #expect(
+            processExitsWith: .failure, observing: [\.standardErrorContent]
+        ) {
+            try await withLoop { _ in
+                let server = TCPServer(port: 0)
+                try server.listen()
+                _ = try await connect(server).readToEnd()
+            }
+        }
+        let output = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(output.contains("handleStream must be overridden by TCPServer"))
     }
 
     @Test("K4: sockets made elsewhere are served, given before or while serving")
