@@ -161,6 +161,8 @@ open class TCPServer: Drainable {
     }
 
     private nonisolated(nonsending) func start() async throws {
+        // The loop's shutdown may have begun before.
+        guard phase == .serving else { return }
         try await onStart?()
         if onStop != nil { stopHook = .owed }
     }

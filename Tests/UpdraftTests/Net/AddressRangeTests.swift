@@ -51,12 +51,19 @@ import Updraft
         "", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0.0/-1", "10.0.0.0/+8",
         "10.0.0.0/08", "10.0.0.0/8 ", " 10.0.0.0/8", "10.0.0.0/8/8", "10.0.0/8", "10.0.0.256",
         "example.org", "fe80::1%lo", "fe80::%lo/64", "010.0.0.0/8", "10.0.0.0/99999999999999999999",
-        "unix/8", "Unix", "::ffff:10.0.0.0/129", "10.0.0.0/8\0", "10.0.0.0\0/8",
+        "unix/8", "Unix", "::ffff:10.0.0.0/129",
     ])
     func whatIsNoRangeIsRefusedWithItsText(text: String) throws {
         let error = #expect(throws: StreamError.self) { try AddressRange(text) }
         #expect(error?.code == .invalidAddress)
         #expect(error?.message.contains("'\(text)'") == true)
+    }
+
+    @Test func aZeroByteEndsNothing() {
+        for text in ["10.0.0.0/8\0", "10.0.0.0\0/8", "10.0.0.0\0"] {
+            let error = #expect(throws: StreamError.self) { try AddressRange(text) }
+            #expect(error?.code == .invalidAddress)
+        }
     }
 
     @Test func bitsBeyondThePrefixAreRefusedAndTheNetworkIsNamed() throws {
