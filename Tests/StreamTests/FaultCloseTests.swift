@@ -53,7 +53,7 @@ import UpdraftTesting
                 }
                 far.abort()
             }
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -75,7 +75,7 @@ import UpdraftTesting
 
     @Test("the loop is closed while everything waits", arguments: TransportKind.allCases)
     func aLoopThatIsClosedLeavesNoDescriptor(over kind: TransportKind) async throws {
-        let before = openDescriptors()
+        let before = openChannels()
         for _ in 0..<3 {
             try await withLoop { loop in
                 let (near, far) = try await kind.pair(on: loop)
@@ -84,7 +84,7 @@ import UpdraftTesting
                 withExtendedLifetime(far) {}
             }
         }
-        #expect(openDescriptors() <= before)
+        #expect(openChannels() <= before)
     }
 
     @Test("close while a handshake is pending", arguments: TransportKind.plain, End.allCases)
@@ -122,7 +122,7 @@ import UpdraftTesting
                     ])
                 far.abort()
             }
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
