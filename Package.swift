@@ -163,6 +163,20 @@ let package = Package(
         .target(
             name: "CKeventStandIn", dependencies: ["CUpdraft"], path: "Tests/CKeventStandIn",
             cSettings: [.headerSearchPath(".")]),
+        // What the tests of streams share: the ways to connect two of them, and certificates.
+        .target(
+            name: "TestSupport",
+            dependencies: ["Updraft", "UpdraftTLS", "UpdraftTesting", "CTestCertificates"],
+            path: "Tests/TestSupport", swiftSettings: settings),
+        // Tells tests how much memory is allocated.
+        .target(name: "CTestMemory", path: "Tests/CTestMemory"),
+        // The behaviours of streams and what a network does to them, over every transport.
+        .testTarget(
+            name: "StreamTests",
+            dependencies: [
+                "Updraft", "UpdraftTLS", "UpdraftTesting", "TestSupport", "CTestMemory",
+            ],
+            swiftSettings: settings),
         .testTarget(
             name: "UpdraftTests",
             dependencies: ["Updraft", "UpdraftTesting", "CUpdraft", "CKeventStandIn"],
@@ -184,7 +198,7 @@ let package = Package(
             name: "UpdraftTLSTests",
             dependencies: [
                 "UpdraftTLS", "UpdraftRPC", "Updraft", "UpdraftTesting", "CTestCertificates",
-                .product(name: "Logging", package: "swift-log"),
+                "TestSupport", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
         .testTarget(

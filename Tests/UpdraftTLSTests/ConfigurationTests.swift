@@ -1,5 +1,6 @@
 import CTestCertificates
 import Glibc
+import TestSupport
 import Testing
 
 @testable import UpdraftTLS

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Updraft
 import UpdraftRPC
@@ -165,7 +166,7 @@ import UpdraftTesting
                 group.addTask {
                     try await withLoop { loop in
                         for _ in 0..<10 {
-                            let (near, far) = try await Link.memory.securePair(
+                            let (near, far) = try await TransportKind.memory.securePair(
                                 on: loop, client, server)
                             try await near.write("x")
                             #expect(try await far.read(exactly: 1).text == "x")

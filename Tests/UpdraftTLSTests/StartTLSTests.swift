@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Updraft
 import UpdraftTesting
@@ -8,10 +9,10 @@ import UpdraftTesting
 @Suite struct StartTLSTests {
     @Test(
         "3.2-38: STARTTLS in an SMTP-like dialogue, traffic before and after",
-        arguments: Link.allCases)
-    func upgradesInADialogue(_ link: Link) async throws {
+        arguments: TransportKind.plain)
+    func upgradesInADialogue(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (client, server) = try await link.pair(on: loop)
+            let (client, server) = try await kind.pair(on: loop)
             let context = try serverContext()
             let serving = loop.async {
                 try await server.write("220 mail.example\r\n")
@@ -46,7 +47,7 @@ import UpdraftTesting
     @Test("STARTTLS injection: bytes that came in with the command are an error")
     func bytesThatCameWithTheCommandAreRefused() async throws {
         try await withLoop { loop in
-            let (client, server) = try await Link.tcp.pair(on: loop)
+            let (client, server) = try await TransportKind.tcp.pair(on: loop)
             try await client.write("STARTTLS\r\nRCPT TO:<evil>\r\n")
             _ = try await server.read(until: "\r\n")
             try await server.write("220 go ahead\r\n")
@@ -63,7 +64,7 @@ import UpdraftTesting
 
     @Test func bytesThatWaitInTheKernelBeforeTheGoAheadAreRefused() async throws {
         try await withLoop { loop in
-            let (client, server) = try await Link.memory.pair(on: loop)
+            let (client, server) = try await TransportKind.memory.pair(on: loop)
             try await client.write("STARTTLS\r\n")
             _ = try await server.read(until: "\r\n")
             try await client.write("RCPT TO:<evil>\r\n")
@@ -79,7 +80,7 @@ import UpdraftTesting
     @Test(arguments: ["220 go\r\nevil\r\n", "220 go\r\n|evil\r\n"])
     func clientsRefuseWhatComesBehindTheGoAhead(_ script: String) async throws {
         try await withLoop { loop in
-            let (client, server) = try await Link.memory.pair(on: loop)
+            let (client, server) = try await TransportKind.memory.pair(on: loop)
             let parts = script.split(separator: "|").map(String.init)
             try await server.write(parts[0])
             try await server.flush()
@@ -102,7 +103,7 @@ import UpdraftTesting
     @Test("J14: a stream that is not idle is refused, and stays as it is")
     func busyStreamsAreRefused() async throws {
         try await withLoop { loop in
-            let (client, server) = try await Link.memory.pair(on: loop)
+            let (client, server) = try await TransportKind.memory.pair(on: loop)
             let reading = loop.async { try await client.read(upTo: 100) }
             try await loop.nextTurn()
             let context = try clientContext()
@@ -139,7 +140,7 @@ import UpdraftTesting
 
     @Test func anEncryptedOrClosedStreamIsNotUpgradedAgain() async throws {
         try await withLoop { loop in
-            let (near, far) = try await Link.memory.securePair(on: loop)
+            let (near, far) = try await TransportKind.memory.securePair(on: loop)
             let (client, server) = (try clientContext(), try serverContext())
             let again = await tlsFailure { try await near.startTLS(client: client, host: "x") }
             #expect(again == .streamBusy && !near.isClosed)
@@ -155,7 +156,7 @@ import UpdraftTesting
     @Test("3.2-42, 43, 44: waitForHandshake completes on the server, is for one, and later at once")
     func theServerCanWaitForTheHandshake() async throws {
         try await withLoop { loop in
-            let (client, server) = try await Link.memory.pair(on: loop)
+            let (client, server) = try await TransportKind.memory.pair(on: loop)
             try await server.beginTLS(server: serverContext())
             #expect(server.tls == nil)
             let first = loop.async { try await server.waitForHandshake() }
@@ -187,14 +188,14 @@ import UpdraftTesting
 
     @Test(
         "3.2-39, 46: both ends learn that a certificate was rejected, and the streams are closed",
-        arguments: Link.allCases)
-    func rejectionsCloseTheStreams(_ link: Link) async throws {
+        arguments: TransportKind.plain)
+    func rejectionsCloseTheStreams(over kind: TransportKind) async throws {
         try await withLoop { loop in
             for (host, trust, expected) in [
                 ("localhost", TLSTrust.system, TLSError.Code.peerNotVerified),
                 ("other.example", TestIdentity.authority.trust, .peerNameMismatch),
             ] {
-                let (client, server) = try await link.pair(on: loop)
+                let (client, server) = try await kind.pair(on: loop)
                 let context = try serverContext()
                 let accepting = loop.async {
                     await tlsFailure { try await server.startTLS(server: context) }
@@ -216,8 +217,8 @@ import UpdraftTesting
     @Test("the client of TLS 1.3 that is refused learns why, although it was done first")
     func refusedClientsLearnWhy() async throws {
         try await withLoop { loop in
-            for link in Link.allCases {
-                let (client, server) = try await link.pair(on: loop)
+            for kind in TransportKind.plain {
+                let (client, server) = try await kind.pair(on: loop)
                 let context = try serverContext {
                     $0.clientCertificates = .required(TestIdentity.authority.trust)
                 }
@@ -227,7 +228,7 @@ import UpdraftTesting
                 try await client.startTLS(client: clientContext(), host: "localhost")
                 try await client.write([UInt8](repeating: 1, count: 10_000))
                 let code = await tlsFailure { try await client.read(upTo: 10) }
-                #expect(code == .alertReceived, "\(link)")
+                #expect(code == .alertReceived, "\(kind)")
                 #expect(try await accepting.value == .peerNotVerified)
                 client.abort()
             }
@@ -258,7 +259,7 @@ import UpdraftTesting
 
     @Test func aCancelledHandshakeClosesTheStream() async throws {
         try await withLoop { loop in
-            let (near, far) = try await Link.tcp.pair(on: loop)
+            let (near, far) = try await TransportKind.tcp.pair(on: loop)
             let context = try serverContext()
             let waiting = loop.async { try await near.startTLS(server: context) }
             try await loop.nextTurn()
@@ -290,10 +291,10 @@ import UpdraftTesting
 
     @Test func aPeerThatLeavesDuringTheHandshakeEndsIt() async throws {
         try await withLoop { loop in
-            for (link, isReset) in [
-                (Link.tcp, false), (.tcp, true), (.memory, false), (.memory, true),
+            for (kind, isReset) in [
+                (TransportKind.tcp, false), (.tcp, true), (.memory, false), (.memory, true),
             ] {
-                let (near, far) = try await link.pair(on: loop)
+                let (near, far) = try await kind.pair(on: loop)
                 let context = try clientContext()
                 let waiting = loop.async {
                     await tlsFailure {
@@ -302,7 +303,7 @@ import UpdraftTesting
                 }
                 _ = try await far.read(upTo: 10)
                 if isReset { far.abort() } else { far.endWriting() }
-                #expect(try await waiting.value == .handshakeFailed, "\(link) \(isReset)")
+                #expect(try await waiting.value == .handshakeFailed, "\(kind) \(isReset)")
                 far.abort()
             }
         }

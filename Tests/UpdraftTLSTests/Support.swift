@@ -1,89 +1,7 @@
-import CTestCertificates
-import Glibc
+import TestSupport
 import Updraft
-import UpdraftTesting
 
 @testable import UpdraftTLS
-
-/// A certificate with its key, as PEM texts: made anew in each run, for tests only.
-struct TestIdentity: Sendable {
-    let certificate: String
-    let key: String
-
-    /// - Parameters:
-    ///   - names: As in `DNS:a.example,IP:127.0.0.1`.
-    ///   - days: When it is valid, in days from now.
-    ///   - issuer: Who signs it; itself if nil.
-    init(
-        _ commonName: String, _ names: String? = nil, days: ClosedRange<Int> = -1...30,
-        isAuthority: Bool = false, key: tc_key = TC_EC, password: String? = nil,
-        issuer: TestIdentity? = nil
-    ) {
-        let pair = commonName.withCString { commonName in
-            withOptionalCString(names) { names in
-                withOptionalCString(password) { password in
-                    var request = tc_request(
-                        common_name: commonName, names: names, first_day: Int32(days.lowerBound),
-                        last_day: Int32(days.upperBound), is_authority: isAuthority, key: key,
-                        password: password)
-                    guard let issuer else { return tc_make(&request, nil) }
-                    var issuing = tc_pair(
-                        certificate: strdup(issuer.certificate), key: strdup(issuer.key))
-                    defer { tc_free(issuing) }
-                    return tc_make(&request, &issuing)
-                }
-            }
-        }
-        defer { tc_free(pair) }
-        certificate = String(cString: pair.certificate)
-        self.key = String(cString: pair.key)
-    }
-
-    var identity: TLSIdentity {
-        TLSIdentity(certificate: .text(certificate), privateKey: .text(key))
-    }
-
-    var trust: TLSTrust { .certificates(.text(certificate)) }
-
-    /// Who signs the others.
-    static let authority = TestIdentity("test authority", isAuthority: true)
-    /// A server's.
-    static let local = TestIdentity(
-        "local", "DNS:localhost,DNS:server.example,IP:127.0.0.1,IP:::1", issuer: authority)
-    /// A client's.
-    static let ann = TestIdentity("ann", "DNS:ann.example", issuer: authority)
-    /// Somebody whom nobody knows.
-    static let stranger = TestIdentity("stranger", "DNS:localhost,DNS:server.example")
-}
-
-func serverContext(
-    _ identities: [TestIdentity] = [.local], _ change: (inout TLSServerOptions) -> Void = { _ in }
-) throws -> TLSServerContext {
-    var options = TLSServerOptions(identities: identities.map(\.identity))
-    change(&options)
-    return try TLSServerContext(options)
-}
-
-func clientContext(
-    _ change: (inout TLSClientOptions) -> Void = { _ in }
-) throws -> TLSClientContext {
-    var options = TLSClientOptions()
-    options.trust = TestIdentity.authority.trust
-    change(&options)
-    return try TLSClientContext(options)
-}
-
-/// What `body` throws, or nil.
-nonisolated(nonsending) func failure<R>(
-    of body: nonisolated(nonsending) () async throws -> R
-) async -> (any Error)? {
-    do {
-        _ = try await body()
-        return nil
-    } catch {
-        return error
-    }
-}
 
 /// The kind of TLS error that `body` throws, be it inside a stream's; nil if it throws none.
 nonisolated(nonsending) func tlsFailure<R>(
@@ -100,33 +18,6 @@ func refusal<R>(of body: () throws -> R) -> TLSError? {
         return nil
     } catch {
         return error as? TLSError
-    }
-}
-
-extension String {
-    var bytes: [UInt8] { Array(utf8) }
-}
-
-extension [UInt8] {
-    var text: String { String(decoding: self, as: UTF8.self) }
-}
-
-/// Random numbers that come again with the same seed.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
     }
 }
 

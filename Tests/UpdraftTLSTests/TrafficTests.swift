@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Updraft
 import UpdraftTesting
@@ -6,12 +7,13 @@ import UpdraftTesting
 
 /// Reading, writing and closing over TLS: J2-J9 with TLS beneath.
 @Suite struct TrafficTests {
-    @Test("3.2-31 over TLS: mixed reads keep the byte stream intact", arguments: Link.allCases)
-    func bytesComeThroughInOrder(_ link: Link) async throws {
+    @Test(
+        "3.2-31 over TLS: mixed reads keep the byte stream intact", arguments: TransportKind.plain)
+    func bytesComeThroughInOrder(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (client, server) = try await link.securePair(on: loop)
+            let (client, server) = try await kind.securePair(on: loop)
             var random = SeededGenerator(seed: 7)
-            let sent = random.bytes(link == .trickle ? 60_000 : 1_000_000)
+            let sent = random.bytes(kind.isSlow ? 60_000 : 1_000_000)
             let writing = loop.async {
                 var random = SeededGenerator(seed: 8)
                 var rest = sent[...]
@@ -45,10 +47,12 @@ import UpdraftTesting
         }
     }
 
-    @Test("what is decrypted already is readable without another event", arguments: Link.allCases)
-    func bufferedPlainTextIsReadable(_ link: Link) async throws {
+    @Test(
+        "what is decrypted already is readable without another event",
+        arguments: TransportKind.plain)
+    func bufferedPlainTextIsReadable(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (client, server) = try await link.securePair(on: loop)
+            let (client, server) = try await kind.securePair(on: loop)
             for number in 0..<5 { try await client.write("line \(number)\n") }
             try await client.flush()
             client.close()
@@ -61,7 +65,7 @@ import UpdraftTesting
 
     @Test func delimitersMayLieInTwoRecords() async throws {
         try await withLoop { loop in
-            let (client, server) = try await Link.tcp.securePair(on: loop)
+            let (client, server) = try await TransportKind.tcp.securePair(on: loop)
             for part in ["GET /\r", "\n\r", "\n", "body"] {
                 try await client.write(part)
                 try await client.flush()
@@ -75,10 +79,10 @@ import UpdraftTesting
 
     // MARK: The end
 
-    @Test("close_notify is the end of the stream", arguments: Link.allCases)
-    func aCloseIsAnEnd(_ link: Link) async throws {
+    @Test("close_notify is the end of the stream", arguments: TransportKind.plain)
+    func aCloseIsAnEnd(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (client, server) = try await link.securePair(on: loop)
+            let (client, server) = try await kind.securePair(on: loop)
             try await client.write("last words")
             client.close()
             #expect(try await server.readToEnd().text == "last words")
@@ -91,10 +95,10 @@ import UpdraftTesting
 
     @Test(
         "an end behind bytes, in one piece with them, needs no other event",
-        arguments: Link.allCases)
-    func anEndBehindBytesIsSeen(_ link: Link) async throws {
+        arguments: TransportKind.plain)
+    func anEndBehindBytesIsSeen(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (client, server) = try await link.securePair(on: loop)
+            let (client, server) = try await kind.securePair(on: loop)
             let transport = try #require(client.transport as? TLSTransport)
             _ = "last".bytes.withUnsafeBytes { transport.engine.write($0) }
             transport.engine.end()
@@ -110,10 +114,11 @@ import UpdraftTesting
     }
 
     @Test(
-        "a bare end of the connection is a truncation, told apart", arguments: [Link.tcp, .memory])
-    func aBareEndIsATruncation(_ link: Link) async throws {
+        "a bare end of the connection is a truncation, told apart",
+        arguments: [TransportKind.tcp, .memory])
+    func aBareEndIsATruncation(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (client, server) = try await link.securePair(on: loop)
+            let (client, server) = try await kind.securePair(on: loop)
             try await client.write("half a messa")
             try await client.flush()
             let transport = try #require(client.transport as? TLSTransport)
@@ -128,7 +133,7 @@ import UpdraftTesting
 
     @Test func whatCameBeforeATruncationStaysReadable() async throws {
         try await withLoop { loop in
-            let (client, server) = try await Link.memory.securePair(on: loop)
+            let (client, server) = try await TransportKind.memory.securePair(on: loop)
             try await client.write("half a messa")
             try await client.flush()
             (client.transport as? TLSTransport)?.base.shutdownWrite()
@@ -138,10 +143,10 @@ import UpdraftTesting
         }
     }
 
-    @Test("half-close: the peer's end does not end this side", arguments: Link.allCases)
-    func theOtherDirectionGoesOn(_ link: Link) async throws {
+    @Test("half-close: the peer's end does not end this side", arguments: TransportKind.plain)
+    func theOtherDirectionGoesOn(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (client, server) = try await link.securePair(on: loop)
+            let (client, server) = try await kind.securePair(on: loop)
             try await client.write("question")
             client.endWriting()
             #expect(try await server.readToEnd().text == "question")
@@ -155,7 +160,7 @@ import UpdraftTesting
 
     @Test func endWritingDuringTheHandshakeEndsAfterIt() async throws {
         try await withLoop { loop in
-            let (client, server) = try await Link.memory.pair(on: loop)
+            let (client, server) = try await TransportKind.memory.pair(on: loop)
             try await client.beginTLS(client: clientContext(), host: "localhost")
             client.endWriting()
             try await server.startTLS(server: serverContext())
@@ -205,11 +210,13 @@ import UpdraftTesting
 
     // MARK: Back-pressure
 
-    @Test("accepted means sent: nothing is hoarded beneath the stream", arguments: Link.allCases)
-    func writersWaitForReaders(_ link: Link) async throws {
+    @Test(
+        "accepted means sent: nothing is hoarded beneath the stream", arguments: TransportKind.plain
+    )
+    func writersWaitForReaders(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (client, server) = try await link.securePair(on: loop)
-            let bytes = [UInt8](repeating: 3, count: link == .trickle ? 300_000 : 20_000_000)
+            let (client, server) = try await kind.securePair(on: loop)
+            let bytes = [UInt8](repeating: 3, count: kind.isSlow ? 300_000 : 20_000_000)
             var isDone = false
             let writing = loop.async {
                 try await client.write(bytes)
@@ -249,13 +256,13 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func filesAreSentEncrypted(_ link: Link) async throws {
+    @Test(arguments: TransportKind.plain)
+    func filesAreSentEncrypted(over kind: TransportKind) async throws {
         let folder = TestFolder()
-        let text = String(repeating: "0123456789", count: link == .trickle ? 5_000 : 100_000)
+        let text = String(repeating: "0123456789", count: kind.isSlow ? 5_000 : 100_000)
         let file = folder.write(text, to: "file")
         try await withLoop { loop in
-            let (client, server) = try await link.securePair(on: loop)
+            let (client, server) = try await kind.securePair(on: loop)
             let sending = loop.async {
                 try await client.write("head ")
                 try await client.sendFile(file)
@@ -299,8 +306,8 @@ import UpdraftTesting
 
     @Test func aResetWhileReadingHasItsCause() async throws {
         try await withLoop { loop in
-            for link in [Link.tcp, .memory] {
-                let (client, server) = try await link.securePair(on: loop)
+            for kind in [TransportKind.tcp, .memory] {
+                let (client, server) = try await kind.securePair(on: loop)
                 try await client.write("abc")
                 try await client.flush()
                 #expect(try await server.read(exactly: 3).text == "abc")
@@ -308,7 +315,7 @@ import UpdraftTesting
                 try await loop.nextTurn()
                 client.abort()
                 let error = await failure { try await reading.value } as? StreamError
-                #expect((error?.cause as? SystemError)?.isDisconnect == true, "\(link)")
+                #expect((error?.cause as? SystemError)?.isDisconnect == true, "\(kind)")
             }
         }
     }
@@ -316,7 +323,7 @@ import UpdraftTesting
     @Test("garbage in the middle of a connection closes it, and tells the peer")
     func garbageClosesTheConnection() async throws {
         try await withLoop { loop in
-            let (client, server) = try await Link.tcp.securePair(on: loop)
+            let (client, server) = try await TransportKind.tcp.securePair(on: loop)
             let transport = try #require(client.transport as? TLSTransport)
             _ = try "this is no record at all".bytes.withUnsafeBytes {
                 try transport.base.write($0)
@@ -331,7 +338,7 @@ import UpdraftTesting
     @Test("TLS over TLS: the base may be any transport")
     func aBaseMayBeAnyTransport() async throws {
         try await withLoop { loop in
-            let (client, server) = try await Link.tcp.securePair(on: loop)
+            let (client, server) = try await TransportKind.tcp.securePair(on: loop)
             let (outer, inner) = (try clientContext(), try serverContext())
             let engines = (
                 try outer.makeEngine(host: "localhost", place: ""), try inner.makeEngine()
@@ -358,8 +365,8 @@ import UpdraftTesting
     @Test func connectionsLeaveNothingBehind() async throws {
         try await withLoop { loop in
             weak var engine: TLSEngine?
-            for link in Link.allCases {
-                let (client, server) = try await link.securePair(on: loop)
+            for kind in TransportKind.plain {
+                let (client, server) = try await kind.securePair(on: loop)
                 engine = (client.transport as? TLSTransport)?.engine
                 #expect(engine != nil)
                 client.close()

@@ -133,40 +133,6 @@ extension String {
     var bytes: [UInt8] { Array(utf8) }
 }
 
-/// Ways to connect two streams; every stream test holds for each.
-enum Link: String, CaseIterable, Sendable, CustomStringConvertible {
-    case tcp
-    case memory
-    /// Memory that gives and takes a few bytes at a time and often nothing.
-    case trickle
-
-    var description: String { rawValue }
-
-    nonisolated(nonsending) func pair(
-        on loop: IOLoop, _ options: StreamOptions = StreamOptions()
-    ) async throws -> (IOStream, IOStream) {
-        switch self {
-        case .tcp: return try await connectedPair(on: loop, options)
-        case .memory: return try MemoryStream.pair(on: loop, options: options)
-        case .trickle:
-            let (left, right) = MemoryTransport.pair(on: loop, capacity: 4_096)
-            return (
-                try IOStream(trickling(left, loop), loop: loop, options: options),
-                try IOStream(trickling(right, loop), loop: loop, options: options)
-            )
-        }
-    }
-
-    private func trickling(_ base: MemoryTransport, _ loop: IOLoop) -> ScriptedTransport {
-        let transport = ScriptedTransport(over: base, on: loop)
-        transport.reads = [.wouldBlock, .atMost(1), .wouldBlock, .atMost(2)]
-        transport.writes = [.wouldBlock, .atMost(1), .wouldBlock, .wouldBlock, .atMost(3)]
-        transport.everyRead = .atMost(1_021)
-        transport.everyWrite = .atMost(1_777)
-        return transport
-    }
-}
-
 /// Two ends of a TCP connection over loopback; the first is the client's.
 nonisolated(nonsending) func connectedPair(
     on loop: IOLoop, _ options: StreamOptions = StreamOptions()

@@ -11,6 +11,7 @@
 
 #include "cu_prefork.h"
 #include "cu_spawn.h"
+#include "cu_standard.h"
 #include "cu_stall.h"
 
 // The calling thread's current loop (the address of its executor), or NULL.
@@ -210,7 +211,9 @@ int cu_adopt_descriptor(int fd);
 // --- datagrams -----------------------------------------------------------------------------
 enum { CU_DATAGRAMS_MAX = 32 };
 struct cu_datagram {
-    struct cu_address sender;
+    // The sender's when received; the receiver's when sent, or of length 0 for the peer that the
+    // socket is connected to.
+    struct cu_address address;
     size_t length;
     bool is_truncated;
 };
@@ -218,11 +221,15 @@ struct cu_datagram {
 int cu_socket_datagram(const struct cu_address *address, bool reuse_port);
 int cu_set_broadcast(int fd, bool on);
 int cu_set_receive_buffer(int fd, int bytes);
-// At most `count` datagrams, each into its slot of `buffer`. How many came, or a negated errno.
+// At most `count` datagrams, each into its slot of `buffer`, in one system call where there is one
+// for many. How many came, or a negated errno.
 int cu_receive_datagrams(int fd, void *buffer, size_t slot_size, struct cu_datagram *out,
                          int count);
 // To the peer that the socket is connected to if `to` is NULL.
 ssize_t cu_send_datagram(int fd, const void *buffer, size_t size, const struct cu_address *to);
+// At most `count` datagrams, which lie in `buffer` one behind the other, in one system call where
+// there is one for many. How many were sent, from the first on, or a negated errno if none was.
+int cu_send_datagrams(int fd, const void *buffer, const struct cu_datagram *list, int count);
 
 // --- signals -------------------------------------------------------------------------------
 // A handler that only writes the signal's number, as one byte, to every watching descriptor.

@@ -234,9 +234,10 @@ open class TCPServer: Drainable {
     }
 
     private func prepared(_ handler: @escaping StreamHandler) -> StreamHandler {
-        let hooks = connections.hooks
-        guard prepareStream != nil || hooks != nil else { return handler }
+        let (proxy, hooks) = (options.proxyProtocol, connections.hooks)
+        guard proxy != nil || prepareStream != nil || hooks != nil else { return handler }
         return { [prepareStream] stream in
+            if let proxy { try await stream.takeProxyHeader(proxy) }
             try await prepareStream?(stream)
             try hooks?.begin(stream)
             try await handler(stream)

@@ -96,7 +96,7 @@ extension IOStream {
     /// Reads and drops what a lingering stream's peer sends, its share in each turn.
     func discardInput() {
         do {
-            while try receive() > 0 {}
+            while try receive(into: loop.buffers.scratch) > 0 {}
         } catch {
             return
         }

@@ -151,11 +151,20 @@ extension IOStream {
     }
 
     /// Receives once into the loop's scratch memory, if the transport is ready and this stream has
-    /// not had its share of the turn.
+    /// not had its share of the turn. Not more than the stream may hold, so that what is left over
+    /// has room in its buffer.
     ///
     /// - Returns: Bytes received; 0 if there are none now, or no more.
     func receive() throws -> Int {
-        try receive(into: loop.buffers.scratch)
+        try receive(into: scratchForRoom)
+    }
+
+    /// As much of the scratch memory as the buffer has room for: a byte at least, by which a read
+    /// to the end learns that there is more.
+    var scratchForRoom: UnsafeMutableRawBufferPointer {
+        let room = max(1, sharedOptions.value.readBufferMax - readBuffer.count)
+        let scratch = loop.buffers.scratch
+        return room >= scratch.count ? scratch : .init(rebasing: scratch[..<room])
     }
 
     /// As `receive()`, into other memory.

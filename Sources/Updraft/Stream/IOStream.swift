@@ -17,7 +17,7 @@ public final class IOStream {
     /// Bounds on the stream's buffers.
     public var options: StreamOptions { sharedOptions.value }
 
-    private let sharedOptions: SharedStreamOptions
+    let sharedOptions: SharedStreamOptions
     @exclusivity(unchecked) package internal(set) var transport: any Transport
     // Unchecked exclusivity, here and in the loop's hot state: one thread owns it, and the dynamic
     // checks cost some 1,100 instructions a message. Nothing below may be changed while it is lent.
@@ -226,7 +226,7 @@ extension IOStream: ReadinessSink {
     /// Takes over what the transport still holds, up to the buffer's limit.
     private func keepUnread() {
         while readBuffer.count < options.readBufferMax,
-            case .bytes(let count)? = try? transport.read(into: loop.buffers.scratch)
+            case .bytes(let count)? = try? transport.read(into: scratchForRoom)
         {
             readBuffer.append(UnsafeRawBufferPointer(rebasing: loop.buffers.scratch[..<count]))
         }

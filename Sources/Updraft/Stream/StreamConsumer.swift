@@ -61,7 +61,8 @@ extension IOStream {
         while consumer != nil, !isConsumerPaused {
             let received: Int
             do {
-                received = try receive()
+                // How much it leaves behind is its own affair.
+                received = try receive(into: loop.buffers.scratch)
             } catch {
                 return
             }

@@ -1,15 +1,16 @@
+import TestSupport
 import Testing
 import Updraft
 import UpdraftTesting
 
 /// Contract rows J8-J10 and half-close, over TCP and over memory.
 @Suite struct StreamCloseTests {
-    @Test(arguments: Link.allCases)
-    func closeSendsWhatWasWritten_J8(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func closeSendsWhatWasWritten_J8(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             var random = SeededGenerator(seed: 8)
-            let bytes = random.bytes(2_000_000)
+            let bytes = random.bytes(kind.isSlow ? 200_000 : 2_000_000)
             try near.enqueue(bytes)
             near.close()
             near.close()
@@ -20,10 +21,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: [Link.tcp, .memory])
-    func abortDropsWhatWasWrittenAndResets_J8(link: Link) async throws {
+    @Test(arguments: TransportKind.withReset)
+    func abortDropsWhatWasWrittenAndResets_J8(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try near.enqueue([UInt8](repeating: 1, count: 100))
             near.abort()
             #expect(near.unsentBytes == 0)
@@ -33,10 +34,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func closedAndOnCloseAnswerEachOnceWhoeverClosed_J9(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func closedAndOnCloseAnswerEachOnceWhoeverClosed_J9(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             var log: [String] = []
             for (name, stream) in [("near", near), ("far", far)] {
                 stream.onClose { log.append("\(name) callback") }
@@ -62,21 +63,21 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: [Link.tcp, .memory])
-    func anIdleStreamNoticesAReset_J9(link: Link) async throws {
+    @Test(arguments: TransportKind.withReset)
+    func anIdleStreamNoticesAReset_J9(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             near.abort()
             try await far.closed()
             #expect(far.closeReason?.cause != nil)
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func closeAnswersEveryWaiterExactlyOnce_J8(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func closeAnswersEveryWaiterExactlyOnce_J8(over kind: TransportKind) async throws {
         try await withLoop { loop in
             let options = streamOptions { $0.closeTimeout = .milliseconds(20) }
-            let (near, far) = try await link.pair(on: loop, options)
+            let (near, far) = try await kind.pair(on: loop, options)
             var answers: [String] = []
             func wait(
                 _ name: String, _ body: nonisolated(nonsending) @escaping () async throws -> Void
@@ -88,7 +89,7 @@ import UpdraftTesting
                 }
             }
             wait("read") { _ = try await near.read(exactly: 10) }
-            wait("write") { try await near.write([UInt8](repeating: 1, count: 9_000_000)) }
+            wait("write") { try await near.write([UInt8](repeating: 1, count: kind.surfeit)) }
             wait("flush") { try await near.flush() }
             try await loop.turns(20)
             #expect(answers.isEmpty)
@@ -101,17 +102,17 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func abortAnswersEveryWaiterExactlyOnce_J8(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func abortAnswersEveryWaiterExactlyOnce_J8(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             var answers = 0
-            for kind in 0..<3 {
+            for call in 0..<3 {
                 loop.spawn {
                     let code = await streamFailure {
-                        switch kind {
+                        switch call {
                         case 0: _ = try await near.read(exactly: 10)
-                        case 1: try await near.write([UInt8](repeating: 1, count: 9_000_000))
+                        case 1: try await near.write([UInt8](repeating: 1, count: kind.surfeit))
                         default: try await near.flush()
                         }
                     }
@@ -126,10 +127,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func endingTheOwnDirectionLeavesTheOtherOpen(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func endingTheOwnDirectionLeavesTheOtherOpen(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             for (left, right) in [(near, far)] {
                 try await left.write("question")
                 left.endWriting()
@@ -150,22 +151,22 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func endingTheDirectionSendsEverythingFirst(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func endingTheDirectionSendsEverythingFirst(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             var random = SeededGenerator(seed: 9)
-            let bytes = random.bytes(3_000_000)
+            let bytes = random.bytes(kind.isSlow ? 200_000 : 3_000_000)
             try near.enqueue(bytes)
             near.endWriting()
             #expect(try await far.readToEnd() == bytes)
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func aClosedWaitCanBeCancelledAndDoesNotPileUp(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func aClosedWaitCanBeCancelledAndDoesNotPileUp(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             for _ in 0..<10 {
                 let error = await failure {
                     try await withTimeout(.microseconds(100)) { try await near.closed() }

@@ -1,13 +1,14 @@
+import TestSupport
 import Testing
 import Updraft
 import UpdraftTesting
 
 /// Reading into the caller's memory and lending bytes: conformance list 3.2, 25 and 28-31.
 @Suite struct StreamBorrowTests {
-    @Test(arguments: Link.allCases)
-    func readIntoFillsTheCallersArrayAndLeavesTheRest_28(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func readIntoFillsTheCallersArrayAndLeavesTheRest_28(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             loop.spawn {
                 try await near.write("abc")
                 try await loop.turns(3)
@@ -21,10 +22,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func readIntoIsSatisfiedByWhatIsBuffered_28(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func readIntoIsSatisfiedByWhatIsBuffered_28(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("line\nabcdef")
             _ = try await far.read(until: "\n")
             var buffer = [UInt8](repeating: 0, count: 4)
@@ -34,10 +35,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func aPartialReadIntoReturnsWhatIsThere_29(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func aPartialReadIntoReturnsWhatIsThere_29(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("abc")
             var buffer = [UInt8](repeating: 0x2E, count: 8)
             var got: [UInt8] = []
@@ -51,10 +52,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func aReadIntoNothingReturnsAtOnce_30(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func aReadIntoNothingReturnsAtOnce_30(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             var buffer: [UInt8] = []
             let count = try await far.read(into: &buffer)
             #expect(count == 0)
@@ -62,10 +63,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func whatAReadIntoGaveUpOnCanStillBeRead(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func whatAReadIntoGaveUpOnCanStillBeRead(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("abc")
             var buffer = [UInt8](repeating: 0, count: 8)
             await #expect(throws: TimeoutError.self) {
@@ -78,12 +79,12 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases, 0..<3)
-    func mixedReadsKeepTheBytesIntact_31(link: Link, seed: Int) async throws {
+    @Test(arguments: TransportKind.allCases, 0..<3)
+    func mixedReadsKeepTheBytesIntact_31(over kind: TransportKind, seed: Int) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             var random = SeededGenerator(seed: UInt64(seed))
-            let size = link == .trickle ? 65_536 : 1_048_576
+            let size = kind.isSlow ? 65_536 : 524_288
             let sent = (0..<size).map { _ in UInt8.random(in: 0...255, using: &random) }
             loop.spawn {
                 try await near.write(sent)
@@ -113,10 +114,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func lentBytesThatWereNotUsedComeAgain(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func lentBytesThatWereNotUsedComeAgain(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("abcdef")
             let used = try await far.read(atLeast: 6) { bytes in
                 #expect(bytes.byteCount == 6)
@@ -151,11 +152,11 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func anOptionKeepsAStreamOpenPastItsLimit(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func anOptionKeepsAStreamOpenPastItsLimit(over kind: TransportKind) async throws {
         let options = streamOptions { $0.staysOpenPastLimit = true }
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop, options)
+            let (near, far) = try await kind.pair(on: loop, options)
             try await near.write("abcdefgh\n")
             let code = await streamFailure { try await far.read(until: "\n", maxBytes: 5) }
             #expect(code == .unsatisfiableRead)

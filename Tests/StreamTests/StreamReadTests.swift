@@ -1,13 +1,14 @@
+import TestSupport
 import Testing
 import Updraft
 import UpdraftTesting
 
 /// Contract rows J3-J7, J17 and conformance list 3.2, over TCP and over memory.
 @Suite struct StreamReadTests {
-    @Test(arguments: Link.allCases)
-    func readExactlyReturnsSoManyBytesAndLeavesTheRest_J3(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func readExactlyReturnsSoManyBytesAndLeavesTheRest_J3(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("abcdefgh")
             #expect(try await far.read(exactly: 3) == "abc".bytes)
             #expect(try await far.read(exactly: 5) == "defgh".bytes)
@@ -20,10 +21,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func readUpToReturnsWhatIsThere_J3(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func readUpToReturnsWhatIsThere_J3(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("abcdef")
             var got: [UInt8] = []
             while got.count < 6 {
@@ -35,20 +36,21 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func aReadOfNothingReturnsAtOnce_J3(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func aReadOfNothingReturnsAtOnce_J3(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             #expect(try await far.read(exactly: 0) == [])
             #expect(try await far.read(upTo: 0) == [])
             near.close()
         }
     }
 
-    @Test(arguments: Link.allCases, 1...7)
-    func readUntilFindsADelimiterAcrossEveryCut_J4(link: Link, cut: Int) async throws {
+    @Test(arguments: TransportKind.allCases, 1...7)
+    func readUntilFindsADelimiterAcrossEveryCut_J4(over kind: TransportKind, cut: Int) async throws
+    {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             let text = "ab\r\n\r\ncd".bytes
             loop.spawn {
                 try await near.write(Array(text[..<cut]))
@@ -61,10 +63,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func readUntilIsNotMisledByHalfADelimiter_J4(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func readUntilIsNotMisledByHalfADelimiter_J4(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             loop.spawn {
                 for byte in "\r\r\n\r\r\n\rx\r\n\r\n".bytes {
                     try await near.write([byte])
@@ -77,20 +79,24 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func readUntilAcceptsADelimiterThatEndsExactlyAtTheLimit_J4(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func readUntilAcceptsADelimiterThatEndsExactlyAtTheLimit_J4(over kind: TransportKind)
+        async throws
+    {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("abcd\r\nrest")
             #expect(try await far.read(until: "\r\n", maxBytes: 6) == "abcd\r\n".bytes)
             #expect(try await far.read(exactly: 4) == "rest".bytes)
         }
     }
 
-    @Test(arguments: Link.allCases, ["abcdef", "abcde\n", "abcdefghijkl\n"])
-    func readUntilClosesTheStreamPastItsLimit_J4(link: Link, text: String) async throws {
+    @Test(arguments: TransportKind.allCases, ["abcdef", "abcde\n", "abcdefghijkl\n"])
+    func readUntilClosesTheStreamPastItsLimit_J4(over kind: TransportKind, text: String)
+        async throws
+    {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write(text)
             let code = await streamFailure { try await far.read(until: "\n", maxBytes: 5) }
             #expect(code == .unsatisfiableRead)
@@ -98,10 +104,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func whatWasWrittenBeforeAReadPastItsLimitIsSent_J4(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func whatWasWrittenBeforeAReadPastItsLimitIsSent_J4(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             let echo = loop.async {
                 for try await line in far.lines(maxBytes: 5, keepingEnds: true) {
                     try await far.write(line)
@@ -116,11 +122,11 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func readUntilObeysTheStreamsOwnLimitToo_J1(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func readUntilObeysTheStreamsOwnLimitToo_J1(over kind: TransportKind) async throws {
         let options = streamOptions { $0.readBufferMax = 100 }
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop, options)
+            let (near, far) = try await kind.pair(on: loop, options)
             try await near.write([UInt8](repeating: 65, count: 1_000))
             let code = await streamFailure { try await far.read(until: "\n", maxBytes: 100_000) }
             #expect(code == .unsatisfiableRead)
@@ -145,10 +151,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func readToEndReturnsEverythingAndThenNothing_J6(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func readToEndReturnsEverythingAndThenNothing_J6(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             var random = SeededGenerator(seed: 6)
             let bytes = random.bytes(300_000)
             loop.spawn {
@@ -160,11 +166,11 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func readToEndStopsAtTheStreamsLimit_J6(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func readToEndStopsAtTheStreamsLimit_J6(over kind: TransportKind) async throws {
         let options = streamOptions { $0.readBufferMax = 1_000 }
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop, options)
+            let (near, far) = try await kind.pair(on: loop, options)
             loop.spawn {
                 try await near.write([UInt8](repeating: 1, count: 5_000))
                 near.close()
@@ -174,10 +180,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func chunksDeliverEverythingInOrder(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func chunksDeliverEverythingInOrder(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             var random = SeededGenerator(seed: 7)
             let bytes = random.bytes(200_000)
             loop.spawn {
@@ -193,10 +199,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func linesComeWithoutTheirEndsAndTheLastNeedsNone(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func linesComeWithoutTheirEndsAndTheLastNeedsNone(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             loop.spawn {
                 try await near.write("one\ntwo\r\n\n\r\nlast")
                 near.close()
@@ -207,10 +213,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func linesKeepTheirEndsOnRequestAndObeyTheirLimit(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func linesKeepTheirEndsOnRequestAndObeyTheirLimit(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             loop.spawn { try await near.write("ab\r\ncd\nmuch too long\n") }
             var lines: [[UInt8]] = []
             let code = await streamFailure {
@@ -223,10 +229,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func aSecondReaderIsRefusedAndTheFirstGoesOn_J7(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func aSecondReaderIsRefusedAndTheFirstGoesOn_J7(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             let first = loop.async { try await far.read(exactly: 2) }
             try await loop.turns(2)
             #expect(far.isReading)
@@ -239,21 +245,21 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func aReadAboveTheStreamsLimitIsRefused_J1(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func aReadAboveTheStreamsLimitIsRefused_J1(over kind: TransportKind) async throws {
         let options = streamOptions { $0.readBufferMax = 10 }
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop, options)
+            let (near, far) = try await kind.pair(on: loop, options)
             try await near.write("0123456789")
             #expect(await streamFailure { try await far.read(exactly: 11) } == .bufferFull)
             #expect(try await far.read(exactly: 10) == "0123456789".bytes)
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func bytesBeforeTheEndStayReadable(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func bytesBeforeTheEndStayReadable(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("abc")
             near.close()
             try await near.closed()
@@ -265,10 +271,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func aResetIsNoEndOfStream_J15(link: Link) async throws {
+    @Test(arguments: TransportKind.withReset)
+    func aResetIsNoEndOfStream_J15(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             let reader = loop.async { await failure { try await far.readToEnd() } }
             try await loop.turns(3)
             #expect(far.isReading)
@@ -280,10 +286,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func chunksThrowOnAReset_J15(link: Link) async throws {
+    @Test(arguments: TransportKind.withReset)
+    func chunksThrowOnAReset_J15(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("abc")
             var got = 0
             let reader = loop.async {
@@ -296,10 +302,11 @@ import UpdraftTesting
         }
     }
 
-    @Test(.enabled(if: PollerKind.chosen.watchesUndrained), arguments: [Link.tcp, .memory])
-    func whatCameBeforeAResetStaysReadableWithoutAReader_J16(link: Link) async throws {
+    @Test(.enabled(if: pollerTellsFailuresUnasked), arguments: TransportKind.promptWithReset)
+    func whatCameBeforeAResetStaysReadableWithoutAReader_J16(over kind: TransportKind) async throws
+    {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("last words")
             try await near.flush()
             try await loop.turns(5)
@@ -310,10 +317,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func cancellingAReadLeavesTheStreamUsable(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func cancellingAReadLeavesTheStreamUsable(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("ab")
             for number in 0..<5 {
                 var error: (any Error)?
@@ -340,10 +347,10 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func aTimeoutAroundAReadLeavesTheStreamUsable(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func aTimeoutAroundAReadLeavesTheStreamUsable(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("ab")
             let error = await failure {
                 try await withTimeout(.milliseconds(5)) { try await far.read(exactly: 3) }
@@ -354,16 +361,16 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func theBufferSatisfiesReadsOfAClosedStream_J7(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func theBufferSatisfiesReadsOfAClosedStream_J7(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("ab\ncdef")
             #expect(try await far.read(until: "\n") == "ab\n".bytes)
-            if link == .trickle { try await loop.turns(5) }
+            if kind.isSlow { try await loop.turns(5) }
             far.close()
             try await far.closed()
-            if link != .trickle { #expect(try await far.read(exactly: 2) == "cd".bytes) }
+            if !kind.isSlow { #expect(try await far.read(exactly: 2) == "cd".bytes) }
             #expect(await streamFailure { try await far.read(exactly: 99) } == .closed)
         }
     }

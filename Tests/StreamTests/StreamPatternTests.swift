@@ -1,15 +1,16 @@
 #if Regex
+    import TestSupport
     import Testing
     import Updraft
     import UpdraftTesting
 
     /// Contract row J5 and conformance list 3.2, 22-24: needs the trait `Regex`.
     @Suite struct StreamPatternTests {
-        @Test(arguments: Link.allCases, 1...9)
-        func aMatchIsFoundAcrossEveryCut_J5(link: Link, cut: Int) async throws {
+        @Test(arguments: TransportKind.allCases, 1...9)
+        func aMatchIsFoundAcrossEveryCut_J5(over kind: TransportKind, cut: Int) async throws {
             let blankLine = try BytePattern(#"\r?\n\r?\n"#)
             try await withLoop { loop in
-                let (near, far) = try await link.pair(on: loop)
+                let (near, far) = try await kind.pair(on: loop)
                 let text = "ab\r\n\r\ncdef".bytes
                 loop.spawn {
                     try await near.write(Array(text[..<cut]))
@@ -23,11 +24,11 @@
             }
         }
 
-        @Test(arguments: Link.allCases)
-        func theResultDoesNotDependOnTheCuts_J5(link: Link) async throws {
+        @Test(arguments: TransportKind.allCases)
+        func theResultDoesNotDependOnTheCuts_J5(over kind: TransportKind) async throws {
             let number = try BytePattern("[0-9]+")
             try await withLoop { loop in
-                let (near, far) = try await link.pair(on: loop)
+                let (near, far) = try await kind.pair(on: loop)
                 loop.spawn {
                     for byte in "x1234,56".bytes {
                         try await near.write([byte])
@@ -45,12 +46,14 @@
             }
         }
 
-        @Test(arguments: Link.allCases)
-        func aMatchWithinTheLimitIsFoundAndOneThatEndsExactlyThere_22_23(link: Link) async throws {
+        @Test(arguments: TransportKind.allCases)
+        func aMatchWithinTheLimitIsFoundAndOneThatEndsExactlyThere_22_23(over kind: TransportKind)
+            async throws
+        {
             let end = try BytePattern("de[f]")
             for limit in [6, 64] {
                 try await withLoop { loop in
-                    let (near, far) = try await link.pair(on: loop)
+                    let (near, far) = try await kind.pair(on: loop)
                     try await near.write("abcdef")
                     let bytes = try await far.read(untilMatching: end, maxBytes: limit)
                     #expect(bytes == "abcdef".bytes)
@@ -58,11 +61,13 @@
             }
         }
 
-        @Test(arguments: Link.allCases, ["abcdef", "abcdeX", "abcdefghijklX"])
-        func aMatchBeyondTheLimitClosesTheStream_24(link: Link, text: String) async throws {
+        @Test(arguments: TransportKind.allCases, ["abcdef", "abcdeX", "abcdefghijklX"])
+        func aMatchBeyondTheLimitClosesTheStream_24(over kind: TransportKind, text: String)
+            async throws
+        {
             let end = try BytePattern("X")
             try await withLoop { loop in
-                let (near, far) = try await link.pair(on: loop)
+                let (near, far) = try await kind.pair(on: loop)
                 try await near.write(text)
                 let code = await streamFailure {
                     try await far.read(untilMatching: end, maxBytes: 5)

@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 import Updraft
 import UpdraftTesting
@@ -26,11 +27,11 @@ import UpdraftTesting
         deinit { unlink(path) }
     }
 
-    @Test(arguments: Link.allCases)
-    func aFileStandsBetweenWhatIsWrittenBeforeAndAfter(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func aFileStandsBetweenWhatIsWrittenBeforeAndAfter(over kind: TransportKind) async throws {
         let file = try ScratchFile(300_000)
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             let sender = loop.async {
                 try await near.write("head\n")
                 let count = try await near.sendFile(file.path)
@@ -43,15 +44,15 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func writesOfOthersComeAfterTheFile(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func writesOfOthersComeAfterTheFile(over kind: TransportKind) async throws {
         let file = try ScratchFile(500_000)
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             let descriptor = open(file.path, O_RDONLY)
             defer { close(descriptor) }
             loop.spawn { try await near.sendFile(descriptor: descriptor, bytes: 10..<400_010) }
-            try await loop.turns { near.sentBytes > 0 }
+            try await loop.turns { near.isWriting || near.sentBytes > 0 }
             try near.enqueue("behind".bytes)
             loop.spawn {
                 try await near.write(pieces: [[1], [UInt8](repeating: 2, count: 5_000)])
@@ -68,7 +69,7 @@ import UpdraftTesting
         let large = try ScratchFile(70_000)
         let empty = try ScratchFile(0)
         try await withLoop { loop in
-            let (near, far) = try await Link.tcp.pair(on: loop)
+            let (near, far) = try await TransportKind.tcp.pair(on: loop)
             let descriptor = open(large.path, O_RDONLY)
             defer { close(descriptor) }
             for part in [0..<5, 69_990..<70_000] {
@@ -85,7 +86,7 @@ import UpdraftTesting
     @Test func whatCanNotBeSentIsAClearErrorAndLeavesTheStreamAlone() async throws {
         let file = try ScratchFile(10)
         try await withLoop { loop in
-            let (near, far) = try await Link.tcp.pair(on: loop)
+            let (near, far) = try await TransportKind.tcp.pair(on: loop)
             let short = await streamFailure { try await near.sendFile(file.path, bytes: 5..<11) }
             #expect(short == .fileTooShort)
             let missing = await failure { try await near.sendFile("/no/such/file") }
@@ -97,11 +98,11 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: [Link.tcp, .memory])
-    func aFileThatShrinksMeanwhileAbortsTheStream(link: Link) async throws {
+    @Test(arguments: TransportKind.withReset)
+    func aFileThatShrinksMeanwhileAbortsTheStream(over kind: TransportKind) async throws {
         let file = try ScratchFile(8_000_000)
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             let sender = loop.async { try await near.sendFile(file.path) }
             _ = try await far.read(exactly: 1_000)
             truncate(file.path, 2_000)
@@ -129,7 +130,7 @@ import UpdraftTesting
     @Test func aCancelledSenderLeavesNoDescriptorBehind() async throws {
         let file = try ScratchFile(100)
         try await withLoop { loop in
-            let (near, far) = try await Link.tcp.pair(on: loop)
+            let (near, far) = try await TransportKind.tcp.pair(on: loop)
             _ = try await loop.runInExecutor {}
             let before = openDescriptors()
             for _ in 0..<20 {

@@ -1,24 +1,26 @@
 import Glibc
+import TestSupport
 import Testing
 import Updraft
 import UpdraftTesting
 
 /// Bytes in callbacks: what the RPC peers read with.
 @Suite struct StreamConsumerTests {
-    /// Takes four bytes at a time, and notes what it gets.
+    /// Takes four bytes at a time, or as many as it is told, and notes what it gets.
     private final class Quads {
         var taken: [[UInt8]] = []
         var ends: [StreamError.Code?] = []
         var failsAt = Int.max
+        var size = 4
 
         func start(on stream: IOStream, afterEach: @escaping () -> Void = {}) {
             stream.consume(
                 onBytes: { [self] bytes in
                     var used = 0
-                    while bytes.count - used >= 4 {
+                    while bytes.count - used >= size {
                         if taken.count == failsAt { throw Broken() }
-                        taken.append(Array(bytes[used..<used + 4]))
-                        used += 4
+                        taken.append(Array(bytes[used..<used + size]))
+                        used += size
                         afterEach()
                     }
                     return used
@@ -29,10 +31,10 @@ import UpdraftTesting
         var text: String { String(decoding: taken.joined(), as: UTF8.self) }
     }
 
-    @Test(arguments: Link.allCases)
-    func theParserGetsEveryByteInOrderAndTheEndOnce(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func theParserGetsEveryByteInOrderAndTheEndOnce(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             let quads = Quads()
             quads.start(on: far)
             var random = SeededGenerator(seed: 21)
@@ -45,14 +47,15 @@ import UpdraftTesting
             try await loop.turns(3)
             #expect(Array(quads.taken.joined()) == bytes)
             #expect(quads.ends == [.endOfStream])
-            #expect(!far.isClosed)
+            // Who closes pipes ends both directions.
+            #expect(!far.isClosed || kind == .pipe)
         }
     }
 
-    @Test(arguments: Link.allCases)
-    func bytesThatWereReadAheadGoToTheParserFirst(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func bytesThatWereReadAheadGoToTheParserFirst(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("hello\nabcdefgh")
             #expect(try await far.read(until: "\n") == "hello\n".bytes)
             let quads = Quads()
@@ -63,26 +66,27 @@ import UpdraftTesting
         }
     }
 
-    @Test(arguments: [Link.tcp, .memory])
-    func aPausedParserGetsNothingAndHoldsThePeerBack(link: Link) async throws {
+    @Test(arguments: TransportKind.allCases)
+    func aPausedParserGetsNothingAndHoldsThePeerBack(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             let quads = Quads()
+            quads.size = 1_000
             far.pauseConsuming()
             quads.start(on: far)
-            try near.enqueue([UInt8](repeating: 65, count: 9_000_000))
+            try near.enqueue([UInt8](repeating: 65, count: kind.surfeit))
             try await loop.turns(50)
             #expect(quads.taken.isEmpty)
             #expect(near.isWriting)
             far.resumeConsuming()
-            try await loop.turns(until: { quads.taken.count == 2_250_000 })
+            try await loop.turns(until: { quads.taken.count == kind.surfeit / 1_000 })
         }
     }
 
-    @Test(arguments: [Link.tcp, .memory])
-    func aResetReachesTheParserAfterTheBytesBeforeIt(link: Link) async throws {
+    @Test(arguments: TransportKind.promptWithReset)
+    func aResetReachesTheParserAfterTheBytesBeforeIt(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (near, far) = try await link.pair(on: loop)
+            let (near, far) = try await kind.pair(on: loop)
             try await near.write("abcdefgh")
             try await near.flush()
             near.abort()

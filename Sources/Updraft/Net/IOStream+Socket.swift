@@ -1,0 +1,27 @@
+internal import CUpdraft
+
+extension IOStream {
+    /// Makes a stream of a socket that is connected already: one end of a `socketpair`, or one that
+    /// another program has passed on (contract row J12).
+    ///
+    /// The stream takes the descriptor over and makes it non-blocking. With an internet socket,
+    /// `TCP_NODELAY` is set, as on every connection of Updraft's own.
+    ///
+    /// - Parameter descriptor: A stream socket. `TCPClient` connects those that are not.
+    /// - Throws: `SystemError` if it is no connected socket, or can't be watched; it stays the
+    ///   caller's then.
+    public convenience init(
+        socket descriptor: Int32, loop: IOLoop, options: StreamOptions = StreamOptions()
+    ) throws {
+        loop.checkThread("IOStream")
+        var peer = cu_address()
+        try SystemError.check(
+            cu_peer_address(descriptor, &peer), "the peer of descriptor \(descriptor)")
+        try SystemError.check(
+            cu_set_nonblocking(descriptor), "make descriptor \(descriptor) non-blocking")
+        let address = SocketAddress(peer)
+        if address.port != nil { _ = cu_set_no_delay(descriptor, true) }
+        let transport = SocketTransport(descriptor: descriptor, peerAddress: address)
+        try self.init(transport, loop: loop, options: options)
+    }
+}

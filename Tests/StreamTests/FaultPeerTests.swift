@@ -1,0 +1,129 @@
+import TestSupport
+import Testing
+import Updraft
+import UpdraftTLS
+import UpdraftTesting
+
+/// Peers that are there and of no use, or gone without a word, over every transport.
+@Suite struct FaultPeerTests {
+    @Test("a peer that never reads", arguments: TransportKind.allCases)
+    func writesToAPeerThatNeverReadsAreBoundedAndTimeOut(over kind: TransportKind) async throws {
+        try await withLoop { loop in
+            let before = Holdings(of: loop)
+            let (near, far) = try await kind.pair(on: loop)
+            let piece = [UInt8](repeating: 1, count: 50_000)
+            var written = 0
+            let error = await failure {
+                try await withTimeout(.milliseconds(150)) {
+                    while true {
+                        try await near.write(piece)
+                        written += piece.count
+                    }
+                }
+            }
+            #expect(error is TimeoutError)
+            #expect(near.unsentBytes > near.options.highWaterMark)
+            #expect(near.unsentBytes <= near.options.highWaterMark + piece.count)
+            // What was accepted before is still on its way, the last piece too.
+            near.endWriting()
+            #expect(try await far.readToEnd().count == written + piece.count)
+            near.close()
+            far.close()
+            #expect(try await before.settled(on: loop) == before)
+        }
+    }
+
+    /// Nothing tells of a peer that lost its power or its cable: only time does.
+    @Test("a half-open peer", arguments: TransportKind.allCases)
+    func readsFromAPeerThatIsSilentTimeOutAndLeaveNothing(over kind: TransportKind) async throws {
+        try await withLoop { loop in
+            let before = Holdings(of: loop)
+            let (near, far) = try await kind.pair(on: loop)
+            for reading in StreamFailureTests.readKinds {
+                let error = await failure {
+                    try await withTimeout(.milliseconds(2)) {
+                        try await StreamFailureTests.read(reading, near)
+                    }
+                }
+                #expect(error is TimeoutError)
+            }
+            near.abort()
+            far.abort()
+            #expect(try await before.settled(on: loop) == before)
+        }
+    }
+
+    @Test("a half-open peer: one that has ended its direction and reads no more")
+    func closingToAPeerThatStaysSilentEndsAfterItsLimit() async throws {
+        try await withVirtualLoop { loop in
+            let before = Holdings(of: loop)
+            let (near, far) = try MemoryStream.pair(on: loop, capacity: 100)
+            far.endWriting()
+            #expect(await streamFailure { try await near.read(upTo: 1) } == .endOfStream)
+            try near.enqueue([UInt8](repeating: 1, count: 5_000))
+            let start = loop.now
+            near.close()
+            try await near.closed()
+            #expect(start.duration(to: loop.now) == near.options.closeTimeout)
+            far.abort()
+            #expect(try await before.settled(on: loop) == before)
+        }
+    }
+
+    /// A byte a second, for ever.
+    private func drip(_ stream: IOStream, _ bytes: [UInt8]) -> LoopFuture<Void> {
+        stream.loop.async {
+            for byte in bytes {
+                try await stream.loop.sleep(for: .seconds(1))
+                try await stream.write([byte])
+            }
+        }
+    }
+
+    @Test("one byte a second", arguments: [TransportKind.memory, .tlsOverMemory])
+    func aByteASecondIsALineInTheEndAndNoExcuseForATimeout(over kind: TransportKind) async throws {
+        try await withVirtualLoop { loop in
+            let before = Holdings(of: loop)
+            let (near, far) = try await kind.pair(on: loop)
+            let line = [UInt8](repeating: 0x61, count: 299) + [0x0A]
+            let dripping = drip(far, line + line)
+            let start = loop.now
+            let error = await failure {
+                try await withTimeout(.seconds(60)) { try await near.read(until: "\n") }
+            }
+            #expect(error is TimeoutError)
+            #expect(start.duration(to: loop.now) == .seconds(60))
+            #expect(try await near.read(until: "\n") == line)
+            #expect(start.duration(to: loop.now) == .seconds(300))
+            #expect(try await near.read(exactly: 300) == line)
+            try await dripping.value
+            near.close()
+            far.close()
+            #expect(try await before.settled(on: loop) == before)
+        }
+    }
+
+    @Test("one byte a second", arguments: [true, false])
+    func aHandshakeAtAByteASecondIsGivenUp(isServer: Bool) async throws {
+        try await withVirtualLoop { loop in
+            let before = Holdings(of: loop)
+            let (near, far) = try MemoryStream.pair(on: loop)
+            // The head of a TLS record that would be long.
+            let dripping = drip(far, [22, 3, 3, 63, 0] + [UInt8](repeating: 0, count: 60))
+            let start = loop.now
+            let error = await failure {
+                if isServer {
+                    try await near.startTLS(server: serverContext())
+                } else {
+                    try await near.startTLS(client: clientContext(), host: "localhost")
+                }
+            }
+            #expect((error as? StreamError)?.tls != nil)
+            #expect(start.duration(to: loop.now) <= .seconds(10))
+            far.abort()
+            _ = await failure { try await dripping.value }
+            try await near.closed()
+            #expect(try await before.settled(on: loop) == before)
+        }
+    }
+}

@@ -1,0 +1,190 @@
+import TestSupport
+import Testing
+import Updraft
+import UpdraftTLS
+import UpdraftTesting
+
+/// A transport at its worst, by a schedule that comes again with its seed: reads and writes of
+/// every length, attempts in vain, and a failure at each call there is.
+@Suite struct FaultScheduleTests {
+    /// Two streams in memory with a script between each and the connection.
+    private struct Faulty {
+        let near: IOStream
+        let far: IOStream
+        let scripts: [ScriptedTransport]
+
+        init(on loop: IOLoop) throws {
+            let (left, right) = MemoryTransport.pair(on: loop, capacity: 2_048)
+            scripts = [left, right].map { ScriptedTransport(over: $0, on: loop) }
+            near = try IOStream(scripts[0], loop: loop)
+            far = try IOStream(scripts[1], loop: loop)
+        }
+
+        nonisolated(nonsending) func secure() async throws {
+            let (client, server) = try Self.contexts.get()
+            let accepting = near.loop.async { try await far.startTLS(server: server) }
+            do {
+                try await near.startTLS(client: client, host: "localhost")
+            } catch {
+                _ = await failure { try await accepting.value }
+                throw error
+            }
+            try await accepting.value
+        }
+
+        private static let contexts = Result {
+            (try clientContext(), try serverContext { $0.resumesSessions = false })
+        }
+    }
+
+    /// Lines there, the same lines back, ends in both directions. What came back.
+    private nonisolated(nonsending) func converse(
+        _ faulty: Faulty, _ lines: [[UInt8]]
+    ) async throws -> [UInt8] {
+        let (near, far) = (faulty.near, faulty.far)
+        let echoing = near.loop.async {
+            for try await line in far.lines(maxBytes: 4_096, keepingEnds: true) {
+                try await far.write(line)
+            }
+            far.endWriting()
+        }
+        let writing = near.loop.async {
+            for line in lines {
+                try await near.write(line)
+                if line.count % 3 == 0 { try await near.flush() }
+            }
+            near.endWriting()
+        }
+        var got: [UInt8] = []
+        let end = await failure {
+            while got.count < lines.reduce(0, { $0 + $1.count }) {
+                got += try await near.read(until: "\n", maxBytes: 4_096)
+            }
+            got += try await near.readToEnd()
+        }
+        if end != nil { near.abort() }
+        let others = [
+            await failure { try await writing.value }, await failure { try await echoing.value },
+        ]
+        if let error = end ?? others[0] ?? others[1] { throw error }
+        return got
+    }
+
+    private func lines(_ random: inout SeededGenerator, _ count: Int) -> [[UInt8]] {
+        (0..<count).map { _ in
+            let length = Int.random(in: 0..<200, using: &random)
+            return random.bytes(length).map { $0 == 10 ? 11 : $0 } + [10]
+        }
+    }
+
+    @Test("short reads and writes of every length", arguments: [false, true])
+    func everyLengthOfReadAndWriteCarriesTheBytes(isTLS: Bool) async throws {
+        try await withLoop { loop in
+            var random = SeededGenerator(seed: 1)
+            let lines = lines(&random, 8)
+            let lengths = isTLS ? [1, 2, 3, 5, 6, 21, 22, 23, 64, 333] : Array(1...72) + [333]
+            for length in lengths {
+                let faulty = try Faulty(on: loop)
+                if isTLS, length > 5 { try await faulty.secure() }
+                for (index, script) in faulty.scripts.enumerated() {
+                    script.everyRead = .atMost(length)
+                    // The other end's are of another length, so that they fall together seldom.
+                    script.everyWrite = .atMost(index == 0 ? length : 1 + (73 - length % 73))
+                }
+                if isTLS, length <= 5 { try await faulty.secure() }
+                #expect(try await converse(faulty, lines) == lines.flatMap(\.self), "\(length)")
+                faulty.near.close()
+                faulty.far.close()
+                try await faulty.near.closed()
+                try await faulty.far.closed()
+            }
+        }
+    }
+
+    @Test("EAGAIN storms between short reads and writes", arguments: [false, true])
+    func anySeededScheduleCarriesTheBytes(isTLS: Bool) async throws {
+        try await withLoop { loop in
+            let before = Holdings(of: loop)
+            for seed in 1...(isTLS ? 6 : 24) {
+                var random = SeededGenerator(seed: UInt64(seed))
+                let lines = lines(&random, 20)
+                let faulty = try Faulty(on: loop)
+                for script in faulty.scripts {
+                    script.reads = steps(&random)
+                    script.writes = steps(&random)
+                }
+                if isTLS { try await faulty.secure() }
+                #expect(try await converse(faulty, lines) == lines.flatMap(\.self), "\(seed)")
+                faulty.near.close()
+                faulty.far.close()
+            }
+            #expect(try await before.settled(on: loop) == before)
+        }
+    }
+
+    private func steps(_ random: inout SeededGenerator) -> [ScriptedTransport.Step] {
+        var steps: [ScriptedTransport.Step] = []
+        while steps.count < 400 {
+            switch Int.random(in: 0..<10, using: &random) {
+            case 0:
+                let storm = Int.random(in: 1...40, using: &random)
+                steps += [ScriptedTransport.Step](repeating: .wouldBlock, count: storm)
+            case 1...3: steps.append(.wouldBlock)
+            case 4...8: steps.append(.atMost(Int.random(in: 1...90, using: &random)))
+            default: steps.append(.pass)
+            }
+        }
+        return steps
+    }
+
+    /// Each call of the transport fails in turn, at either end, until one is never made.
+    @Test(
+        "reset in every state", arguments: [false, true],
+        ["near read", "near write", "far read", "far write"])
+    func aResetAtAnyCallAnswersEveryWaiterOnce(isTLS: Bool, place: String) async throws {
+        try await withLoop { loop in
+            let before = Holdings(of: loop)
+            var random = SeededGenerator(seed: 9)
+            let lines = lines(&random, 6)
+            var number = 0
+            while true {
+                let faulty = try Faulty(on: loop)
+                let script = faulty.scripts[place.hasPrefix("near") ? 0 : 1]
+                fail(script, at: number, place)
+                let answers = watch(faulty, on: loop)
+                let error = await failure {
+                    if isTLS { try await faulty.secure() }
+                    return try await converse(faulty, lines)
+                }
+                faulty.near.close()
+                faulty.far.close()
+                try await loop.turns(until: { answers.isComplete })
+                #expect(answers.texts == ["near": "value", "far": "value"], "\(number)")
+                if !(script.reads + script.writes).isEmpty {
+                    #expect(error == nil)
+                    break
+                }
+                number += 1
+            }
+            #expect(number > 10)
+            #expect(try await before.settled(on: loop) == before)
+        }
+    }
+
+    private func fail(_ script: ScriptedTransport, at number: Int, _ place: String) {
+        script.everyRead = .atMost(300)
+        script.everyWrite = .atMost(400)
+        let isRead = place.hasSuffix("read")
+        let step = isRead ? script.everyRead : script.everyWrite
+        let failing = ScriptedTransport.Step.fail(SystemError(errno: 104, operation: place))
+        let steps = [ScriptedTransport.Step](repeating: step, count: number) + [failing]
+        if isRead { script.reads = steps } else { script.writes = steps }
+    }
+
+    private func watch(_ faulty: Faulty, on loop: IOLoop) -> Answers {
+        let answers = Answers()
+        answers.ask("near", on: loop) { try await faulty.near.closed() }
+        answers.ask("far", on: loop) { try await faulty.far.closed() }
+        return answers
+    }
+}
