@@ -33,10 +33,56 @@ int cu_set_receive_buffer(int fd, int bytes) {
     return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) < 0 ? -errno : 0;
 }
 
+// One system call for many messages where the system has it, else one for each. How many, from the
+// first on; an error only if there was none before it.
+#ifdef __linux__
+typedef struct mmsghdr message;
+
+static int receive_messages(int fd, message *list, int count) {
+    int n;
+    do n = recvmmsg(fd, list, (unsigned)count, 0, NULL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static int send_messages(int fd, message *list, int count) {
+    int n;
+    do n = sendmmsg(fd, list, (unsigned)count, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+#else
+typedef struct {
+    struct msghdr msg_hdr;
+    unsigned msg_len;
+} message;
+
+static int receive_messages(int fd, message *list, int count) {
+    for (int i = 0; i < count; i++) {
+        ssize_t n;
+        do n = recvmsg(fd, &list[i].msg_hdr, 0);
+        while (n < 0 && errno == EINTR);
+        if (n < 0) return i > 0 ? i : -errno;
+        list[i].msg_len = (unsigned)n;
+    }
+    return count;
+}
+
+static int send_messages(int fd, message *list, int count) {
+    for (int i = 0; i < count; i++) {
+        ssize_t n;
+        do n = sendmsg(fd, &list[i].msg_hdr, 0);
+        while (n < 0 && errno == EINTR);
+        if (n < 0) return i > 0 ? i : -errno;
+    }
+    return count;
+}
+#endif
+
 int cu_receive_datagrams(int fd, void *buffer, size_t slot_size, struct cu_datagram *out,
                          int count) {
     if (count > CU_DATAGRAMS_MAX) count = CU_DATAGRAMS_MAX;
-    struct mmsghdr messages[CU_DATAGRAMS_MAX];
+    message messages[CU_DATAGRAMS_MAX];
     struct iovec pieces[CU_DATAGRAMS_MAX];
     memset(messages, 0, sizeof messages[0] * (size_t)count);
     for (int i = 0; i < count; i++) {
@@ -44,19 +90,34 @@ int cu_receive_datagrams(int fd, void *buffer, size_t slot_size, struct cu_datag
                                    .iov_len = slot_size};
         messages[i].msg_hdr.msg_iov = &pieces[i];
         messages[i].msg_hdr.msg_iovlen = 1;
-        messages[i].msg_hdr.msg_name = &out[i].sender.storage;
-        messages[i].msg_hdr.msg_namelen = sizeof out[i].sender.storage;
+        messages[i].msg_hdr.msg_name = &out[i].address.storage;
+        messages[i].msg_hdr.msg_namelen = sizeof out[i].address.storage;
     }
-    int n;
-    do n = recvmmsg(fd, messages, (unsigned)count, 0, NULL);
-    while (n < 0 && errno == EINTR);
-    if (n < 0) return -errno;
+    int n = receive_messages(fd, messages, count);
     for (int i = 0; i < n; i++) {
         out[i].length = messages[i].msg_len;
         out[i].is_truncated = (messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
-        out[i].sender.length = messages[i].msg_hdr.msg_namelen;
+        out[i].address.length = messages[i].msg_hdr.msg_namelen;
     }
     return n;
+}
+
+int cu_send_datagrams(int fd, const void *buffer, const struct cu_datagram *list, int count) {
+    if (count > CU_DATAGRAMS_MAX) count = CU_DATAGRAMS_MAX;
+    message messages[CU_DATAGRAMS_MAX];
+    struct iovec pieces[CU_DATAGRAMS_MAX];
+    memset(messages, 0, sizeof messages[0] * (size_t)count);
+    char *next = (char *)buffer;
+    for (int i = 0; i < count; i++) {
+        pieces[i] = (struct iovec){.iov_base = next, .iov_len = list[i].length};
+        next += list[i].length;
+        messages[i].msg_hdr.msg_iov = &pieces[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+        if (list[i].address.length == 0) continue;
+        messages[i].msg_hdr.msg_name = (void *)&list[i].address.storage;
+        messages[i].msg_hdr.msg_namelen = list[i].address.length;
+    }
+    return send_messages(fd, messages, count);
 }
 
 ssize_t cu_send_datagram(int fd, const void *buffer, size_t size, const struct cu_address *to) {

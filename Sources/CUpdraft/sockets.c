@@ -11,6 +11,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+const int cu_econnrefused = ECONNREFUSED, cu_eafnosupport = EAFNOSUPPORT,
+          cu_eaddrnotavail = EADDRNOTAVAIL,
+          cu_unix_path_max = (int)sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+
 int cu_address_parse(const char *host, uint16_t port, struct cu_address *out) {
     memset(out, 0, sizeof *out);
     struct sockaddr_in *v4 = (struct sockaddr_in *)&out->storage;
@@ -36,9 +40,27 @@ int cu_address_unix(const char *path, size_t length, struct cu_address *out) {
     struct sockaddr_un *un = (struct sockaddr_un *)&out->storage;
     if (length == 0 || length >= sizeof un->sun_path) return -EINVAL;
     un->sun_family = AF_UNIX;
+    // An abstract name is as long as it is; a path ends with a zero byte, and has none within.
+    bool is_abstract = path[0] == 0;
+    if (is_abstract ? length == 1 : memchr(path, 0, length) != NULL) return -EINVAL;
+#if !defined(__linux__)
+    if (is_abstract) return -EINVAL;
+#endif
     memcpy(un->sun_path, path, length);
-    out->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+    out->length =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (is_abstract ? 0 : 1));
     return 0;
+}
+
+size_t cu_address_unix_path(const struct cu_address *address, char *buffer, size_t size) {
+    size_t start = offsetof(struct sockaddr_un, sun_path);
+    if (address->storage.ss_family != AF_UNIX || address->length <= start) return 0;
+    const char *path = ((const struct sockaddr_un *)&address->storage)->sun_path;
+    size_t length = address->length - start;
+    if (path[0] != 0) length = strnlen(path, length);
+    if (length > size) length = size;
+    memcpy(buffer, path, length);
+    return length;
 }
 
 int cu_address_kind(const struct cu_address *address) {
@@ -97,7 +119,7 @@ int cu_socket_stream(const struct cu_address *address) {
     return fd < 0 ? -errno : fd;
 }
 
-int cu_bind_and_listen(int fd, const struct cu_address *address, int backlog, bool reuse_port) {
+int cu_bind_listener(int fd, const struct cu_address *address, bool reuse_port) {
     int one = 1;
     int family = address->storage.ss_family;
     // Without SO_REUSEADDR a restarted server waits for old connections to leave TIME_WAIT; it
@@ -108,9 +130,10 @@ int cu_bind_and_listen(int fd, const struct cu_address *address, int backlog, bo
         return -errno;
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) < 0)
         return -errno;
-    if (bind(fd, (const struct sockaddr *)&address->storage, address->length) < 0) return -errno;
-    return listen(fd, backlog) < 0 ? -errno : 0;
+    return bind(fd, (const struct sockaddr *)&address->storage, address->length) < 0 ? -errno : 0;
 }
+
+int cu_listen(int fd, int backlog) { return listen(fd, backlog) < 0 ? -errno : 0; }
 
 int cu_bind_source(int fd, const struct cu_address *address) {
     int one = 1;
@@ -152,6 +175,39 @@ int cu_peer_address(int fd, struct cu_address *out) {
 int cu_set_no_delay(int fd, bool on) {
     int value = on;
     return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+int cu_set_keep_alive(int fd, int idle_seconds, int interval_seconds, int count) {
+    int one = 1;
+#if defined(TCP_KEEPIDLE)
+    int idle = TCP_KEEPIDLE;
+#else
+    int idle = TCP_KEEPALIVE;
+#endif
+    if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, idle, &idle_seconds, sizeof idle_seconds) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_seconds, sizeof interval_seconds) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count) < 0)
+        return -errno;
+    return 0;
+}
+
+int cu_set_user_timeout(int fd, int milliseconds) {
+#if defined(TCP_USER_TIMEOUT)
+    unsigned value = (unsigned)milliseconds;
+    return setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value) < 0 ? -errno : 0;
+#else
+    (void)fd;
+    (void)milliseconds;
+    return -ENOSYS;
+#endif
+}
+
+int cu_is_listening(int fd) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) < 0) return -errno;
+    return value != 0;
 }
 
 int cu_socket_error(int fd) {

@@ -17,15 +17,14 @@ struct ContractCitations {
         self.texts = texts
     }
 
-    /// Whether a test cites a row of the lists 3.1, 3.6 and 3.7, which are long: each number of the
-    /// first two, and the section for the third, whose tests are of one primitive each.
+    /// Whether a test cites a row of the lists 3.1 to 3.7, which are long: its number, or the
+    /// section for the last, whose tests are of one primitive each.
     func cites(_ row: String, in test: String) -> Bool {
         let name = test.split { $0 == "/" || $0 == ":" }.last.map(String.init) ?? test
         guard let text = texts[name], let dot = row.lastIndex(of: ".") else { return false }
         let (section, number) = (row[..<dot], row[row.index(after: dot)...])
-        var spellings = [row, "\(section), \(number)"]
-        if section == "3.1" { spellings.append("_\(number)") }
-        if section == "3.7" { spellings += ["_3_7"] }
+        var spellings = [row, "\(section), \(number)", "\(section)-\(number)"]
+        spellings.append(section == "3.7" ? "_3_7" : "_\(number)")
         return spellings.contains { Self.isIn(text, $0) }
     }
 

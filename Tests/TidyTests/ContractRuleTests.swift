@@ -16,6 +16,8 @@ import Testing
                     @Test func endsTwice() {}
                     @Test("3.6, 2: a dialogue", arguments: [1])
                     func talks(number: Int) {}
+                    @Test func races_3_4_22_23() {}
+                    @Test("3.2-39: a certificate") func checks() {}
                     @Test func waits_3_7() {}
                     // @Test func commentedOut() {}
                 }
@@ -81,6 +83,8 @@ import Testing
         ("3.1.44", "LoopTests/endsOnce_3_1_44"), ("3.1.5", "LoopTests/endsTwice"),
         ("3.6.2", "LoopTests/talks"), ("3.6.1", "test_echo.py::test_it_echoes"),
         ("3.7.l2", "LoopTests/waits_3_7"), ("3.1.7", "scripts/check-hops"),
+        ("3.4.22", "LoopTests/races_3_4_22_23"), ("3.4.23", "LoopTests/races_3_4_22_23"),
+        ("3.2.39", "LoopTests/checks"),
     ])
     func aRowOfTheListsIsCitedByATestOfIts(row: String, test: String) {
         #expect(messages("| \(row) | it ends | held | `\(test)` |").isEmpty)
@@ -89,7 +93,8 @@ import Testing
     @Test(arguments: [
         ("3.1.4", "LoopTests/endsOnce_3_1_44"), ("3.1.44", "LoopTests/endsTwice"),
         ("3.1.5", "LoopTests/talks"), ("3.6.2", "test_echo.py::test_it_echoes"),
-        ("3.7.l2", "LoopTests/startsOnce_A1"),
+        ("3.7.l2", "LoopTests/startsOnce_A1"), ("3.4.2", "LoopTests/races_3_4_22_23"),
+        ("3.2.3", "LoopTests/checks"),
     ])
     func aRowOfTheListsThatNoTestOfItsCitesIsReported(row: String, test: String) {
         let found = messages("| \(row) | it ends | held | `\(test)` |")
@@ -115,5 +120,6 @@ import Testing
         #expect(required.count == ContractRule.required.count)
         #expect(required.isSuperset(of: ["A1", "A17", "E9", "I3", "K9", "3.1.54", "3.6.9"]))
         #expect(required.isSuperset(of: ["3.7.c11", "3.7.l40", "3.7.q32", "X19", "U1", "P3"]))
+        #expect(required.isSuperset(of: ["J20", "K12", "M5", "3.2.51", "3.3.8", "3.4.30"]))
     }
 }

@@ -81,7 +81,8 @@ struct CostTests {
         _ loop: IOLoop
     ) async throws -> (any Transport, IOStream) {
         let listener = try Listener(
-            SocketAddress(host: "127.0.0.1", port: 0), backlog: 1, reusePort: false, loop: loop)
+            ListeningSocket.bind(to: .tcp(port: 0), backlog: 1)[0], options: SocketOptions(),
+            isInherited: false, loop: loop)
         defer { listener.close() }
         let port = try #require(listener.localAddress.port)
         let connected = try await TCPClient.connect(host: "127.0.0.1", port: port)

@@ -56,17 +56,24 @@ import UpdraftTesting
 
     @Test func whatAHandlerThrowsIsReported_K5() async throws {
         let reported = Mutex<[String]>([])
+        let peers = Mutex<[String]>([])
         try await withLoop { loop in
             loop.onUnhandledError = { error, place in
                 reported.withLock { $0.append("\(place): \(error)") }
             }
             let server = TCPServer(port: 0)
-            try server.listen { _ in throw Broken(number: 7) }
+            try server.listen { stream in
+                if let peer = stream.peerAddress { peers.withLock { $0.append("\(peer)") } }
+                throw Broken(number: 7)
+            }
             let stream = try await TCPClient.connect(host: "127.0.0.1", port: server.port)
             #expect(try await stream.readToEnd() == [])
             stream.close()
         }
-        #expect(reported.withLock { $0 } == ["The handler of a connection: Broken(number: 7)"])
+        let peer = peers.withLock { $0.first ?? "nobody" }
+        #expect(
+            reported.withLock { $0 }
+                == ["The handler of a connection from \(peer): Broken(number: 7)"])
     }
 
     @Test func anAnswerGivenEarlyReachesAPeerThatIsStillSending() async throws {

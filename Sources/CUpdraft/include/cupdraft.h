@@ -11,6 +11,7 @@
 
 #include "cu_prefork.h"
 #include "cu_spawn.h"
+#include "cu_standard.h"
 #include "cu_stall.h"
 
 // The calling thread's current loop (the address of its executor), or NULL.
@@ -131,7 +132,10 @@ struct cu_address {
 enum { CU_ADDRESS_OTHER = 0, CU_ADDRESS_IPV4 = 4, CU_ADDRESS_IPV6 = 6, CU_ADDRESS_UNIX = 1 };
 // Parses a numeric IPv4 or IPv6 address. 0, or -EINVAL.
 int cu_address_parse(const char *host, uint16_t port, struct cu_address *out);
+// A path, or (Linux) an abstract name, which begins with a zero byte.
 int cu_address_unix(const char *path, size_t length, struct cu_address *out);
+// The path or abstract name of a Unix socket into buffer; its length, 0 if there is none.
+size_t cu_address_unix_path(const struct cu_address *address, char *buffer, size_t size);
 int cu_address_kind(const struct cu_address *address);
 uint16_t cu_address_port(const struct cu_address *address);
 // The numeric host (or the path of a Unix socket) into buffer; its length, or a negated errno.
@@ -142,7 +146,10 @@ int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out
 const char *cu_resolve_error(int code);
 
 int cu_socket_stream(const struct cu_address *address);
-int cu_bind_and_listen(int fd, const struct cu_address *address, int backlog, bool reuse_port);
+int cu_bind_listener(int fd, const struct cu_address *address, bool reuse_port);
+int cu_listen(int fd, int backlog);
+// 1 if the socket listens, 0 if not, or a negated errno.
+int cu_is_listening(int fd);
 // Binds the own end of a socket that is about to connect.
 int cu_bind_source(int fd, const struct cu_address *address);
 int cu_connect(int fd, const struct cu_address *address);
@@ -150,6 +157,10 @@ int cu_accept(int fd, struct cu_address *peer);
 int cu_local_address(int fd, struct cu_address *out);
 int cu_peer_address(int fd, struct cu_address *out);
 int cu_set_no_delay(int fd, bool on);
+int cu_set_keep_alive(int fd, int idle_seconds, int interval_seconds, int count);
+// How long sent data may stay unacknowledged; -ENOSYS where there is no such option.
+int cu_set_user_timeout(int fd, int milliseconds);
+extern const int cu_econnrefused, cu_eafnosupport, cu_eaddrnotavail, cu_unix_path_max;
 // The pending error of a socket (SO_ERROR), as a positive errno, or 0.
 int cu_socket_error(int fd);
 ssize_t cu_recv(int fd, void *buffer, size_t size);
@@ -178,10 +189,31 @@ ssize_t cu_pread(int fd, void *buffer, size_t size, int64_t offset);
 // From a file to a socket within the kernel. -ENOSYS where there is no such call.
 ssize_t cu_send_file(int fd, int file, int64_t offset, size_t size);
 
+// --- files of Unix sockets -----------------------------------------------------------------
+int cu_socket_unix(void);
+struct cu_socket_file {
+    uint64_t device, inode;
+    uint32_t mode;
+    bool is_socket;
+};
+// What stands at the path itself, which is not followed if it is a link.
+int cu_socket_file(const char *path, struct cu_socket_file *out);
+// Before bind(2): its file is never open to more than `mode` says. Where that has no effect, the
+// mode is set after it.
+void cu_limit_socket_mode(int fd, uint32_t mode);
+int cu_set_file_mode(const char *path, uint32_t mode);
+int cu_unlink(const char *path);
+// A descriptor to give up when there are no others left.
+int cu_spare_descriptor(void);
+// Makes a descriptor from elsewhere non-blocking, and closed on exec.
+int cu_adopt_descriptor(int fd);
+
 // --- datagrams -----------------------------------------------------------------------------
 enum { CU_DATAGRAMS_MAX = 32 };
 struct cu_datagram {
-    struct cu_address sender;
+    // The sender's when received; the receiver's when sent, or of length 0 for the peer that the
+    // socket is connected to.
+    struct cu_address address;
     size_t length;
     bool is_truncated;
 };
@@ -189,11 +221,15 @@ struct cu_datagram {
 int cu_socket_datagram(const struct cu_address *address, bool reuse_port);
 int cu_set_broadcast(int fd, bool on);
 int cu_set_receive_buffer(int fd, int bytes);
-// At most `count` datagrams, each into its slot of `buffer`. How many came, or a negated errno.
+// At most `count` datagrams, each into its slot of `buffer`, in one system call where there is one
+// for many. How many came, or a negated errno.
 int cu_receive_datagrams(int fd, void *buffer, size_t slot_size, struct cu_datagram *out,
                          int count);
 // To the peer that the socket is connected to if `to` is NULL.
 ssize_t cu_send_datagram(int fd, const void *buffer, size_t size, const struct cu_address *to);
+// At most `count` datagrams, which lie in `buffer` one behind the other, in one system call where
+// there is one for many. How many were sent, from the first on, or a negated errno if none was.
+int cu_send_datagrams(int fd, const void *buffer, const struct cu_datagram *list, int count);
 
 // --- signals -------------------------------------------------------------------------------
 // A handler that only writes the signal's number, as one byte, to every watching descriptor.

@@ -13,6 +13,8 @@ package final class LoopCrew: Sendable {
         var shutdown: (signal: Signal?, limit: Duration)?
         /// Ports that the first loop to ask was given, for the others to share.
         var ports: [String: Int] = [:]
+        /// What the first loop to ask has made, for the others to have as well.
+        var shared: [String: any Sendable] = [:]
     }
 
     let count: Int
@@ -83,6 +85,21 @@ package final class LoopCrew: Sendable {
         try state.withLock { state in
             let shared = state.ports[key]
             state.ports[key] = try bind(shared ?? port, shared == nil)
+        }
+    }
+}
+
+extension LoopCrew {
+    /// Gives every loop that asks the same thing.
+    ///
+    /// - Parameters:
+    ///   - key: Tells the things of one loop apart.
+    ///   - make: Gets what was made before, and returns it or something new.
+    func share<T: Sendable>(_ key: String, _ make: (T?) throws -> T) throws -> T {
+        try state.withLock { state in
+            let thing = try make(state.shared[key] as? T)
+            state.shared[key] = thing
+            return thing
         }
     }
 }

@@ -26,6 +26,11 @@ struct RingBuffer<Element> {
 
     var first: Element? { count == 0 ? nil : slots[head] }
 
+    /// The first elements, in their order, at most so many.
+    func prefix(_ count: Int) -> [Element] {
+        (0..<Swift.min(count, self.count)).compactMap { slots[(head + $0) & (slots.count - 1)] }
+    }
+
     func contains(where isMatch: (Element) -> Bool) -> Bool {
         (0..<count).contains { slots[(head + $0) & (slots.count - 1)].map(isMatch) ?? false }
     }

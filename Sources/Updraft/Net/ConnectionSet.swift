@@ -9,6 +9,12 @@ final class ConnectionSet {
     /// What a connection has yet to do, for people.
     var describeWork: ((IOStream) -> String?)?
 
+    /// What servers are told of connections; nil if they want to know nothing.
+    private(set) var hooks: ConnectionHooks?
+
+    /// What has become of connections.
+    var counts = TCPServer.Counts()
+
     /// Called when a connection ends.
     var onRoom: () -> Void = {}
 
@@ -20,13 +26,17 @@ final class ConnectionSet {
     }
 
     /// Connections from now on end their waits with `scope`.
-    func begin(scope: TaskScope?, logger: Logger) {
+    func begin(scope: TaskScope?, logger: Logger, hooks: ConnectionHooks?) {
         tasks = LoopGroup(loop: loop, below: scope)
         self.logger = logger
+        self.hooks = hooks
     }
 
-    func start(_ stream: IOStream, _ handler: @escaping StreamHandler) {
-        tasks.start(Connection(stream, handler, self))
+    /// - Parameter timer: Cancelled when the connection ends.
+    func start(
+        _ stream: IOStream, timer: ConnectionTimer?, _ handler: @escaping StreamHandler
+    ) {
+        tasks.start(Connection(stream, timer, handler, self))
     }
 
     fileprivate func connectionEnded() {
@@ -88,19 +98,26 @@ final class ConnectionSet {
 /// One connection's task: the handler, then the closing.
 private final class Connection: TaskBody, TaskSubject {
     let stream: IOStream
+    private let timer: ConnectionTimer?
     private let handler: StreamHandler
     private let set: ConnectionSet
+    /// What the handler threw.
+    private var failure: (any Error)?
 
     init(
-        _ stream: IOStream, _ handler: @escaping StreamHandler, _ set: ConnectionSet
+        _ stream: IOStream, _ timer: ConnectionTimer?, _ handler: @escaping StreamHandler,
+        _ set: ConnectionSet
     ) {
         self.stream = stream
+        self.timer = timer
         self.handler = handler
         self.set = set
     }
 
     var taskDescription: String {
-        "connection" + (stream.peerAddress.map { " from \($0)" } ?? "")
+        // The clients of Unix sockets have no names.
+        let peer = stream.peerAddress.map { "\($0)" } ?? ""
+        return peer.isEmpty ? "connection" : "connection from \(peer)"
     }
 
     var taskDetail: String? {
@@ -116,6 +133,8 @@ private final class Connection: TaskBody, TaskSubject {
             report(error)
         }
         await end()
+        timer?.cancel()
+        set.hooks?.end(stream, failure)
         set.connectionEnded()
     }
 
@@ -138,10 +157,11 @@ private final class Connection: TaskBody, TaskSubject {
     /// Apart, because what a message is built with would be part of every connection's frame.
     @inline(never)
     private func report(_ error: any Error) {
+        failure = error
         if error is StreamError || error is CancellationError || error is TimeoutError {
-            set.logger.debug("a connection ended with an error: \(error)")
+            set.logger.debug("a \(taskDescription) ended with an error: \(error)")
         } else {
-            stream.loop.onUnhandledError(error, "The handler of a connection")
+            stream.loop.onUnhandledError(error, "The handler of a \(taskDescription)")
         }
     }
 

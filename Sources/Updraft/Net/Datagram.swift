@@ -10,6 +10,22 @@ public struct Datagram: Sendable {
     public let isTruncated: Bool
 }
 
+/// A message of UDP to be sent.
+public struct OutgoingDatagram: Sendable {
+    /// At most 65,507 over IPv4; more than about 1,400 is cut into packets on the way, and lost if
+    /// one of them is.
+    public let bytes: [UInt8]
+
+    /// Of the socket's family; nil for the peer that it is connected to.
+    public let address: SocketAddress?
+
+    /// One to an address, or to the peer.
+    public init(_ bytes: [UInt8], to address: SocketAddress? = nil) {
+        self.bytes = bytes
+        self.address = address
+    }
+}
+
 /// The datagrams of a socket as they come, until the socket is closed.
 public struct Datagrams: AsyncSequence {
     let socket: UDPSocket

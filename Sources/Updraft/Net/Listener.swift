@@ -1,6 +1,6 @@
 internal import CUpdraft
 
-/// A listening socket on a loop.
+/// A listening socket on a loop, for one server.
 final class Listener: ReadinessSink {
     /// One accepted connection, or why there is none.
     enum Accepted {
@@ -11,36 +11,36 @@ final class Listener: ReadinessSink {
         case failed(SystemError)
     }
 
-    let localAddress: SocketAddress
-    private let socket: Int32
+    let socket: ListeningSocket
+    /// Whether connections may wait: false once all have been accepted.
+    private(set) var mayHaveMore = true
+
     private let loop: IOLoop
+    private let options: SocketOptions
+    private let isTCP: Bool
     private var onReady: () -> Void = {}
     private var isOpen = true
     private var isUnserved: Bool
 
-    /// Binds and listens. Nothing is accepted before `watch`.
-    convenience init(
-        _ address: SocketAddress, backlog: Int, reusePort: Bool, loop: IOLoop
+    /// Nothing is accepted before `watch`.
+    ///
+    /// - Parameters:
+    ///   - options: For the connections.
+    ///   - isInherited: Whether the socket comes from `InheritedListeners`, which is told when it
+    ///     is served.
+    /// - Throws: `StreamError` if the socket is closed.
+    init(
+        _ socket: ListeningSocket, options: SocketOptions, isInherited: Bool, loop: IOLoop
     ) throws {
-        let socket = try Listener.open(address, backlog: backlog, reusePort: reusePort)
-        try self.init(adopting: socket, isInherited: false, loop: loop)
+        self.socket = socket
+        self.options = options
+        self.loop = loop
+        isUnserved = isInherited
+        isTCP = socket.localAddress.port != nil
+        try socket.acquire()
     }
 
-    /// Takes over a socket that listens, and closes it if it throws.
-    ///
-    /// - Parameter isInherited: Whether it comes from `InheritedListeners`, which is told when it
-    ///   is served.
-    init(adopting socket: Int32, isInherited: Bool, loop: IOLoop) throws {
-        do {
-            localAddress = try Listener.address(of: socket)
-        } catch {
-            _ = cu_close(socket)
-            throw error
-        }
-        isUnserved = isInherited
-        self.socket = socket
-        self.loop = loop
-    }
+    var localAddress: SocketAddress { socket.localAddress }
 
     /// A socket that is bound and listens; the caller owns it.
     static func open(_ address: SocketAddress, backlog: Int, reusePort: Bool) throws -> Int32 {
@@ -50,8 +50,9 @@ final class Listener: ReadinessSink {
         let socket = try SystemError.check(cu_socket_stream(&system), "socket")
         do {
             try SystemError.check(
-                cu_bind_and_listen(socket, &system, Int32(clamping: backlog), reusePort),
-                "listen on \(address)")
+                cu_bind_listener(socket, &system, reusePort), "listen on \(address)")
+            try SystemError.check(
+                cu_listen(socket, Int32(clamping: backlog)), "listen on \(address)")
         } catch {
             _ = cu_close(socket)
             throw error
@@ -83,13 +84,14 @@ final class Listener: ReadinessSink {
     }
 
     deinit {
-        if isOpen { _ = cu_close(socket) }
+        if isOpen { socket.release() }
     }
 
     /// Calls `onReady` whenever there is a connection to accept.
     func watch(_ onReady: @escaping () -> Void) throws {
         self.onReady = onReady
-        try loop.watch(socket, events: .read, mode: .level, sink: self)
+        mayHaveMore = true
+        try loop.watch(socket.descriptor, events: .read, mode: .level, sink: self)
         if isUnserved {
             isUnserved = false
             InheritedListeners.isServed()
@@ -97,7 +99,7 @@ final class Listener: ReadinessSink {
     }
 
     func unwatch() {
-        if isOpen { loop.unwatch(socket) }
+        if isOpen { loop.unwatch(socket.descriptor) }
         onReady = {}
     }
 
@@ -105,30 +107,36 @@ final class Listener: ReadinessSink {
         guard isOpen else { return }
         unwatch()
         isOpen = false
-        _ = cu_close(socket)
+        socket.release()
     }
 
     var report: SinkReport { SinkReport(text: "listens on \(localAddress)") }
 
     func ready(_ events: IOEvents) {
+        mayHaveMore = true
         onReady()
     }
 
     func accept() -> Accepted {
-        guard isOpen else { return .none }
+        guard isOpen else { return none() }
         while true {
             var peer = cu_address()
-            let result = cu_accept(socket, &peer)
+            let result = cu_accept(socket.descriptor, &peer)
             if result >= 0 {
-                let address = SocketAddress(peer)
-                if address.port != nil { _ = cu_set_no_delay(result, true) }
-                return .connection(SocketTransport(descriptor: result, peerAddress: address))
+                if isTCP { options.apply(to: result) }
+                return .connection(
+                    SocketTransport(descriptor: result, peerAddress: SocketAddress(peer)))
             }
-            if result == -cu_eagain { return .none }
+            if result == -cu_eagain { return none() }
             // The peer gave up before it was accepted: the next one may not have.
             if result == -cu_econnaborted { continue }
             let error = SystemError(errno: result, operation: "accept")
             return error.isExhaustion ? .exhausted(error) : .failed(error)
         }
+    }
+
+    private func none() -> Accepted {
+        mayHaveMore = false
+        return .none
     }
 }

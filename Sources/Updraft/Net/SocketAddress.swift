@@ -33,9 +33,17 @@ public struct SocketAddress: Hashable, Sendable {
 
     /// The address of a Unix socket.
     ///
-    /// - Parameter path: At least one byte, at most 107 on Linux.
+    /// - Parameter path: At least one byte, at most 107 on Linux, none of them zero.
     public init(unixPath path: String) {
         storage = .unix(path)
+    }
+
+    /// The address of a Unix socket without a file, by a name that the machine's programs share
+    /// (Linux alone). Who may connect is not checked by the system.
+    ///
+    /// - Parameter name: At least one byte, at most 107. Written as `@name`.
+    public init(abstractName name: String) {
+        storage = .unix("\0" + name)
     }
 
     init(_ address: cu_address) {
@@ -52,7 +60,7 @@ public struct SocketAddress: Hashable, Sendable {
                 bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) },
                 bytes[8...].reduce(0) { $0 << 8 | UInt64($1) }, port: port, scope: scope)
         case Int(CU_ADDRESS_UNIX):
-            storage = .unix(SocketAddress.text(of: address))
+            storage = .unix(SocketAddress.unixPath(of: address))
         default:
             storage = .unknown
         }
@@ -66,10 +74,11 @@ public struct SocketAddress: Hashable, Sendable {
         }
     }
 
-    /// The numeric address, or the path of a Unix socket (empty for an unnamed one).
+    /// The numeric address, or the path of a Unix socket (empty for an unnamed one, `@name` for an
+    /// abstract one).
     public var host: String {
         switch storage {
-        case .unix(let path): return path
+        case .unix(let path): return path.hasPrefix("\0") ? "@" + path.dropFirst() : path
         case .unknown: return "?"
         case .ipv4, .ipv6: return system.map(SocketAddress.text(of:)) ?? "?"
         }
@@ -79,6 +88,34 @@ public struct SocketAddress: Hashable, Sendable {
     public var isIPv6: Bool {
         if case .ipv6 = storage { return true }
         return false
+    }
+
+    /// The path of a Unix socket that has a file.
+    var filePath: String? {
+        guard case .unix(let path) = storage, !path.isEmpty, !path.hasPrefix("\0") else {
+            return nil
+        }
+        return path
+    }
+
+    /// Whether this is the address of a Unix socket.
+    public var isUnix: Bool {
+        if case .unix = storage { return true }
+        return false
+    }
+
+    /// The same IP address with another port.
+    func with(port: UInt16) -> SocketAddress {
+        switch storage {
+        case .ipv4(let bits, _): SocketAddress(.ipv4(bits, port: port))
+        case .ipv6(let high, let low, _, let scope):
+            SocketAddress(.ipv6(high, low, port: port, scope: scope))
+        case .unix, .unknown: self
+        }
+    }
+
+    private init(_ storage: Storage) {
+        self.storage = storage
     }
 
     /// The system's own form; nil if there is none (an overlong path).
@@ -105,6 +142,15 @@ public struct SocketAddress: Hashable, Sendable {
             stride(from: 56, through: 0, by: -8).map {
                 UInt8(truncatingIfNeeded: half >> UInt64($0))
             }
+        }
+    }
+
+    private static func unixPath(of address: cu_address) -> String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { buffer in
+            var address = address
+            let length = cu_address_unix_path(&address, buffer.baseAddress, buffer.count)
+            return String(
+                decoding: buffer[..<length].lazy.map(UInt8.init(bitPattern:)), as: UTF8.self)
         }
     }
 

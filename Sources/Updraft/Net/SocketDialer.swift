@@ -5,6 +5,7 @@ struct SocketDialer {
     let loop: IOLoop
     /// The own end's address, if it matters.
     let source: SocketAddress?
+    let options: SocketOptions
 
     /// Begins an attempt; see `Connector.Dial`.
     func dial(
@@ -13,7 +14,7 @@ struct SocketDialer {
     ) -> () -> Void {
         let attempt: Attempt
         do {
-            attempt = try Attempt(address, source)
+            attempt = try Attempt(address, source, options)
         } catch {
             done(.failure(error))
             return {}
@@ -50,12 +51,16 @@ private struct Attempt {
     let address: SocketAddress
     let socket: Int32
     let isPending: Bool
+    private let options: SocketOptions
 
-    init(_ address: SocketAddress, _ source: SocketAddress?) throws {
+    init(
+        _ address: SocketAddress, _ source: SocketAddress?, _ options: SocketOptions
+    ) throws {
         guard var system = address.system else {
             throw SystemError(errno: cu_einval, operation: "the address \(address)")
         }
         self.address = address
+        self.options = options
         socket = try SystemError.check(cu_socket_stream(&system), "socket")
         if let source { try Attempt.bind(socket, source, for: address) }
         let result = cu_connect(socket, &system)
@@ -86,7 +91,7 @@ private struct Attempt {
             abandon()
             return .failure(SystemError(errno: error, operation: "connect to \(address)"))
         }
-        if address.port != nil { _ = cu_set_no_delay(socket, true) }
+        if address.port != nil { options.apply(to: socket) }
         return .success(SocketTransport(descriptor: socket, peerAddress: address))
     }
 

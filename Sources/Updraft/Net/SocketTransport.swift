@@ -3,10 +3,14 @@
 internal import CUpdraft
 
 /// A connected (or connecting) stream socket: TCP or Unix.
-final class SocketTransport: Transport {
+final class SocketTransport: DetachableTransport {
     private let socket: Int32
     let peerAddress: SocketAddress?
+    /// What the peer, a proxy, said about its client.
+    var proxied: Proxied?
     var onReady: ((IOEvents) -> Void)?
+    /// Notes when bytes come and go, where somebody wants to know.
+    var transfers: TransferTime?
 
     var descriptor: Int32? { socket }
 
@@ -18,7 +22,10 @@ final class SocketTransport: Transport {
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> TransportRead {
         let count = cu_recv(socket, buffer.baseAddress, buffer.count)
-        if count > 0 { return .bytes(count) }
+        if count > 0 {
+            transfers?.note()
+            return .bytes(count)
+        }
         if count == 0 { return .endOfStream }
         if Int32(count) == -cu_eagain { return .wouldBlock }
         throw SystemError(errno: Int32(count), operation: "recv")
@@ -50,7 +57,10 @@ final class SocketTransport: Transport {
     }
 
     private func accepted(_ result: Int) throws -> Int {
-        if result >= 0 { return result }
+        if result >= 0 {
+            transfers?.note()
+            return result
+        }
         if Int32(result) == -cu_eagain { return 0 }
         throw SystemError(errno: Int32(result), operation: "send")
     }
@@ -68,6 +78,8 @@ final class SocketTransport: Transport {
         _ = cu_close(socket)
     }
 
+    func detach() -> Int32? { socket }
+
     func abort() {
         _ = cu_set_linger_reset(socket)
         _ = cu_close(socket)
@@ -75,10 +87,17 @@ final class SocketTransport: Transport {
 }
 
 extension IOStream {
-    /// Whom the stream is connected to, if a socket carries it, be it beneath TLS.
+    /// Whom the stream is connected to, if a socket carries it, be it beneath TLS. Behind a proxy
+    /// that a server trusts (`ProxyProtocol`) it is the client, if the proxy told who that is.
     public var peerAddress: SocketAddress? {
+        guard let socket else { return nil }
+        return socket.proxied?.header.source ?? socket.peerAddress
+    }
+
+    /// The socket beneath all layers.
+    var socket: SocketTransport? {
         var transport = transport
         while let upper = transport as? any LayeredTransport { transport = upper.base }
-        return (transport as? SocketTransport)?.peerAddress
+        return transport as? SocketTransport
     }
 }

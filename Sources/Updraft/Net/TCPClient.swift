@@ -16,6 +16,9 @@ public enum TCPClient {
         /// another family than the host's fail.
         public var source: SocketAddress?
 
+        /// What the kernel is told about the connection.
+        public var socket = SocketOptions()
+
         /// Bounds of the stream.
         public var stream = StreamOptions()
 
@@ -72,7 +75,8 @@ public enum TCPClient {
     private static nonisolated(nonsending) func connect(
         _ addresses: [SocketAddress], _ place: String, _ loop: IOLoop, _ options: Options
     ) async throws -> IOStream {
-        let dialer = SocketDialer(loop: loop, source: options.source)
+        let dialer = SocketDialer(
+            loop: loop, source: options.source, options: options.socket)
         let limits = Connector<SocketTransport>.Limits(
             familyPause: options.familyPause, attempt: options.attemptTimeout)
         let connector = Connector(

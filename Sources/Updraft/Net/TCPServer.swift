@@ -7,7 +7,7 @@ public import Logging
 /// `onUnhandledError` (trouble of the connection itself is logged at `debug`).
 public typealias StreamHandler = nonisolated(nonsending) (IOStream) async throws -> Void
 
-/// A server of TCP connections on one loop.
+/// A server of TCP connections, or of those of Unix sockets, on one loop.
 ///
 /// ```swift
 /// try await TCPServer(port: 7000).serve { stream in
@@ -15,25 +15,9 @@ public typealias StreamHandler = nonisolated(nonsending) (IOStream) async throws
 /// }
 /// ```
 ///
-/// Instead of giving a closure you may subclass and override `handleStream`. Contract rows K1-K8.
+/// It may listen on several addresses. Instead of giving a closure you may subclass and override
+/// `handleStream`. Contract rows K1-K8; see `docs/servers.md`.
 open class TCPServer: Drainable {
-    /// Bounds and switches of a server.
-    public struct Options: Sendable {
-        /// Connections that the kernel holds ready to be accepted.
-        public var backlog = 4_096
-        /// Lets several listeners (of several loops or processes) share the port.
-        public var reusePort = false
-        /// Open connections at the most; further ones wait in the backlog until one ends.
-        public var connectionsMax = 100_000
-        /// How long to stop accepting when the system has no descriptor left.
-        public var exhaustionPause = Duration.milliseconds(100)
-        /// Bounds of every connection's stream.
-        public var stream = StreamOptions()
-
-        /// The defaults.
-        public init() {}
-    }
-
     /// The loop that the server lives on.
     public let loop: IOLoop
 
@@ -47,13 +31,33 @@ open class TCPServer: Drainable {
     /// ends the connection as what the handler throws does. Set it before serving.
     public var prepareStream: StreamHandler?
 
-    private let host: String
-    private let requestedPort: Int
-    private var listeners: [Listener] = []
-    private let acceptWaiter: Waiter
-    private let connections: ConnectionSet
-    private let streamOptions: SharedStreamOptions
-    private var phase = Phase.idle
+    /// Runs when the server is about to accept its first connection. `serve` throws what it
+    /// throws. Set it before serving, as the hooks below.
+    public var onStart: ServerHook?
+
+    /// Runs once, if `onStart` has run, when the server has stopped and its last connection has
+    /// ended; `serve` waits for it. What it throws goes to the loop's `onUnhandledError`. If
+    /// `serve` was cancelled, waits in here end at once; `IOLoop.onStop` has hooks that may wait.
+    public var onStop: ServerHook?
+
+    /// Called in each connection's task before its handler, after `prepareStream`. What it throws
+    /// ends the connection as what the handler throws does.
+    public var onConnect: ((IOStream) throws -> Void)?
+
+    /// Called once with each connection that `onConnect` was called with, or would have been, when
+    /// it is closed: with what its handler threw, else with the failure that closed the stream,
+    /// else with nil.
+    public var onClose: ((IOStream, (any Error)?) -> Void)?
+
+    let addresses: [ListenAddress]
+    let acceptWaiter: Waiter
+    let connections: ConnectionSet
+    let streamOptions: SharedStreamOptions
+    var listeners: [Listener] = []
+    var phase = Phase.idle
+    var accepting = Accepting()
+    private var stopHook = StopHook.none
+    private var stopHookWaiters: [Waiter] = []
 
     /// For what is built on a server: called when the loop's shutdown begins.
     package var onDrain: () -> Void = {}
@@ -64,91 +68,67 @@ open class TCPServer: Drainable {
         set { connections.describeWork = newValue }
     }
 
-    private enum Phase {
+    enum Phase {
         case idle
         case bound
         case serving
         case stopped
     }
 
+    private enum StopHook {
+        /// There is none, or `onStart` has not run, or the hook has run.
+        case none
+        case owed
+    }
+
     /// Makes a server for the calling thread's loop; nothing is bound yet.
     ///
     /// - Parameters:
-    ///   - host: A numeric address: this machine alone by default; `0.0.0.0` or `::` for all
-    ///     interfaces.
+    ///   - host: A numeric address: this machine alone by default; an empty one for all
+    ///     interfaces, IPv4 and IPv6; `0.0.0.0` or `::` for those of one family.
     ///   - port: 0 picks a free one; see `port`.
     public init(host: String = "127.0.0.1", port: Int, options: Options = Options()) {
         loop = IOLoop.current
-        self.host = host
-        requestedPort = port
+        addresses = [.tcp(host: host, port: port)]
         self.options = options
         streamOptions = SharedStreamOptions(options.stream)
         acceptWaiter = Waiter(loop: loop)
         connections = ConnectionSet(loop: loop)
     }
 
-    /// Where the server listens; nil before `bind`.
+    /// Makes a server of several addresses for the calling thread's loop; nothing is bound yet.
+    ///
+    /// - Parameter addresses: None for a server that is given sockets; see `addSockets`.
+    public init(listeningOn addresses: [ListenAddress], options: Options = Options()) {
+        loop = IOLoop.current
+        self.addresses = addresses
+        self.options = options
+        streamOptions = SharedStreamOptions(options.stream)
+        acceptWaiter = Waiter(loop: loop)
+        connections = ConnectionSet(loop: loop)
+    }
+
+    /// The first address that the server listens on; nil before `bind`.
     public var localAddress: SocketAddress? { listeners.first?.localAddress }
 
-    /// The port it listens on; the requested one before `bind`.
-    public var port: Int { localAddress?.port ?? requestedPort }
+    /// All addresses that the server listens on, in the order in which they were given; those of
+    /// one port on all interfaces stand for themselves. Empty before `bind`.
+    public var localAddresses: [SocketAddress] { listeners.map(\.localAddress) }
+
+    /// The first port it listens on; the requested one before `bind`. 0 if it has Unix sockets
+    /// alone.
+    public var port: Int {
+        for listener in listeners {
+            if let port = listener.localAddress.port { return port }
+        }
+        return addresses.lazy.compactMap(\.port).first ?? 0
+    }
 
     /// Open connections.
     public var connectionCount: Int { connections.count }
 
-    /// Binds and listens, so that the port is known; `serve` does it otherwise. In a worker of
-    /// `Prefork`, a server takes over what the supervisor listens on for its address.
-    ///
-    /// - Throws: `StreamError` with `.cannotListen`: the port is taken, or the address is not
-    ///   numeric or not one of this machine.
-    public func bind() throws {
-        loop.checkThread("TCPServer.bind")
-        guard phase == .idle else { return }
-        do {
-            try bindListeners()
-        } catch let error as SystemError {
-            throw Listener.failure(host: host, port: requestedPort, error)
-        }
-        phase = .bound
-    }
-
-    /// A worker process has the sockets that its supervisor listens on. In a crew of several loops
-    /// the server of each listens on the same port.
-    private func bindListeners() throws {
-        switch InheritedListeners.take(try SocketAddress(host: host, port: requestedPort)) {
-        case .socket(let socket):
-            listeners = [try Listener(adopting: socket, isInherited: true, loop: loop)]
-            return
-        case .allTaken:
-            throw StreamError(
-                .cannotListen,
-                "port \(requestedPort) on \(host), which this worker was given, has been taken by "
-                    + "a server of it already.")
-        case .notListed:
-            break
-        }
-        guard let crew = loop.crew, crew.count > 1 else {
-            listeners = [try listener(port: requestedPort, reusePort: options.reusePort)]
-            return
-        }
-        // Ports that the system picks are told apart by the order in which a loop's servers bind.
-        let place = "\(host):\(requestedPort)"
-        let number = loop.serversMade[place, default: 0]
-        loop.serversMade[place] = number + 1
-        try crew.bindShared("\(place) \(number)", port: requestedPort) { port, isFirst in
-            // Alone first: with SO_REUSEPORT the port would be shared silently with another program
-            // of the same user that uses it too.
-            if isFirst { try self.listener(port: port, reusePort: false).close() }
-            let listener = try listener(port: port, reusePort: true)
-            listeners = [listener]
-            return listener.localAddress.port ?? port
-        }
-    }
-
-    private func listener(port: Int, reusePort: Bool) throws -> Listener {
-        let address = try SocketAddress(host: host, port: port)
-        return try Listener(address, backlog: options.backlog, reusePort: reusePort, loop: loop)
-    }
+    /// What has become of those who connected so far.
+    public var counts: Counts { connections.counts }
 
     /// Serves connections with `handler` until `stop` is called, then waits for those that are
     /// open; or until a shutdown of the loop has drained them. If the calling task is cancelled,
@@ -160,18 +140,47 @@ open class TCPServer: Drainable {
         guard phase == .bound else {
             throw StreamError(.cannotListen, "The server is serving already, or was stopped.")
         }
+        guard !listeners.isEmpty else {
+            throw StreamError(.cannotListen, "The server has no address to listen on.")
+        }
         phase = .serving
-        connections.begin(scope: TaskScope.current, logger: logger)
+        connections.begin(scope: TaskScope.current, logger: logger, hooks: connectionHooks)
         loop.shutdown.join(self)
         defer { loop.shutdown.leave(self) }
         do {
+            try await start()
             try await acceptConnections(prepared(handler))
+            try await connections.join()
         } catch {
             stop()
             await connections.cut()
+            await runStopHook()
             throw error
         }
-        try await connections.join()
+        await runStopHook()
+    }
+
+    private nonisolated(nonsending) func start() async throws {
+        // The loop's shutdown may have begun before.
+        guard phase == .serving else { return }
+        try await onStart?()
+        if onStop != nil { stopHook = .owed }
+    }
+
+    private nonisolated(nonsending) func runStopHook() async {
+        guard case .owed = stopHook else { return }
+        do {
+            try await onStop?()
+        } catch {
+            loop.onUnhandledError(error, "The stop hook of a server")
+        }
+        stopHook = .none
+        for waiter in stopHookWaiters { waiter.fire() }
+    }
+
+    private var connectionHooks: ConnectionHooks? {
+        if onConnect == nil, onClose == nil { return nil }
+        return ConnectionHooks(onConnect: onConnect, onClose: onClose)
     }
 
     /// Serves connections with `handleStream`, which a subclass overrides.
@@ -189,6 +198,13 @@ open class TCPServer: Drainable {
         }
     }
 
+    /// Begins to serve with `handleStream`, which a subclass overrides, and returns at once.
+    ///
+    /// - Throws: What `bind` throws.
+    public func listen() throws {
+        try listen { [self] stream in try await handleStream(stream) }
+    }
+
     /// Serves one connection; for subclasses (contract row K5).
     ///
     /// - Parameter stream: Closed by the server when this returns or throws.
@@ -204,6 +220,7 @@ open class TCPServer: Drainable {
         guard phase != .stopped else { return }
         phase = .stopped
         for listener in listeners { listener.close() }
+        _ = accepting.spare.release()
         acceptWaiter.fire()
     }
 
@@ -217,9 +234,12 @@ open class TCPServer: Drainable {
     }
 
     private func prepared(_ handler: @escaping StreamHandler) -> StreamHandler {
-        guard let prepareStream else { return handler }
-        return { stream in
-            try await prepareStream(stream)
+        let (proxy, hooks) = (options.proxyProtocol, connections.hooks)
+        guard proxy != nil || prepareStream != nil || hooks != nil else { return handler }
+        return { [prepareStream] stream in
+            if let proxy { try await stream.takeProxyHeader(proxy) }
+            try await prepareStream?(stream)
+            try hooks?.begin(stream)
             try await handler(stream)
         }
     }
@@ -232,97 +252,28 @@ open class TCPServer: Drainable {
         connections.endIdleInput()
     }
 
-    package var inFlightCount: Int { connections.count }
+    /// Connections, and after the last of them the stop hook.
+    package var inFlightCount: Int {
+        if connections.count == 0, case .owed = stopHook, phase == .stopped { return 1 }
+        return connections.count
+    }
 
     package func describeInFlight(linesMax: Int) -> [String] {
-        connections.describe(linesMax: linesMax)
+        if connections.count == 0, inFlightCount > 0 { return ["the stop hook of a server"] }
+        return connections.describe(linesMax: linesMax)
     }
 
     package nonisolated(nonsending) func drained() async throws {
         try await connections.drained()
+        while case .owed = stopHook {
+            let waiter = Waiter(loop: loop)
+            stopHookWaiters.append(waiter)
+            defer { stopHookWaiters.removeAll { $0 === waiter } }
+            try await waiter.wait(for: .tasks)
+        }
     }
 
     package nonisolated(nonsending) func cut() async {
         await connections.cut()
-    }
-
-    // MARK: Accepting
-
-    private nonisolated(nonsending) func acceptConnections(
-        _ handler: @escaping StreamHandler
-    ) async throws {
-        // The loop's shutdown may have begun before.
-        guard phase == .serving else { return }
-        try watchListeners()
-        while phase == .serving {
-            switch acceptBatch(handler) {
-            case .drained:
-                try await acceptWaiter.wait(for: .connections)
-            case .busy:
-                try await loop.nextTurn()
-            case .full:
-                try await pauseAccepting(until: waitForRoom)
-            case .exhausted:
-                try await pauseAccepting { try await loop.sleep(for: options.exhaustionPause) }
-            }
-        }
-    }
-
-    /// The listeners are watched level-triggered: unwatched, what waits in them does not make the
-    /// loop spin.
-    private nonisolated(nonsending) func pauseAccepting(
-        until end: nonisolated(nonsending) () async throws -> Void
-    ) async throws {
-        for listener in listeners { listener.unwatch() }
-        try await end()
-        if phase == .serving { try watchListeners() }
-    }
-
-    private nonisolated(nonsending) func waitForRoom() async throws {
-        connections.onRoom = { [acceptWaiter] in acceptWaiter.fire() }
-        defer { connections.onRoom = {} }
-        try await acceptWaiter.wait(for: .connections)
-    }
-
-    private enum Batch { case drained, full, busy, exhausted }
-
-    /// Accepts until there is none left, within the turn's bound.
-    private func acceptBatch(_ handler: @escaping StreamHandler) -> Batch {
-        for _ in 0..<loop.limits.acceptsMax {
-            if connections.count >= options.connectionsMax { return .full }
-            guard let listener = listeners.first else { return .drained }
-            switch listener.accept() {
-            case .connection(let transport):
-                begin(transport, handler)
-            case .none:
-                return .drained
-            case .exhausted(let error):
-                logger.warning("no connection can be accepted for now: \(error)")
-                return .exhausted
-            case .failed(let error):
-                // It may well persist, so it is not tried again at once.
-                logger.warning("a connection could not be accepted: \(error)")
-                return .exhausted
-            }
-        }
-        return .busy
-    }
-
-    private func begin(_ transport: SocketTransport, _ handler: @escaping StreamHandler) {
-        do {
-            let stream = try IOStream(transport, loop: loop, sharing: streamOptions)
-            connections.start(stream, handler)
-        } catch {
-            transport.close()
-            logger.warning("a connection could not be watched: \(error)")
-        }
-    }
-
-    private func watchListeners() throws {
-        for listener in listeners {
-            try listener.watch { [unowned self] in
-                loop.resumingInline { acceptWaiter.fire() }
-            }
-        }
     }
 }

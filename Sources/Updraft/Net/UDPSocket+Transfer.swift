@@ -1,7 +1,6 @@
 // Unsafe: datagrams are received into the loop's scratch memory and copied from it in one call.
 
 internal import CUpdraft
-internal import Logging
 
 // Receiving and sending.
 extension UDPSocket {
@@ -121,17 +120,16 @@ extension UDPSocket {
         received.append(
             Datagram(
                 bytes: [UInt8](UnsafeRawBufferPointer(rebasing: bytes)),
-                sender: SocketAddress(datagram.sender), isTruncated: datagram.is_truncated))
+                sender: SocketAddress(datagram.address), isTruncated: datagram.is_truncated))
     }
 
     private func sendOrQueue(_ bytes: [UInt8], _ address: SocketAddress?) throws {
         if unsent.isEmpty, readiness.contains(.write), try sendNow(bytes, address) { return }
-        unsent.append(Unsent(bytes: bytes, address: address))
-        unsentBytes += bytes.count + Unsent.overhead
+        queue(OutgoingDatagram(bytes, to: address))
     }
 
     /// Whether the kernel took it; false if it has no room now.
-    private func sendNow(_ bytes: [UInt8], _ address: SocketAddress?) throws -> Bool {
+    func sendNow(_ bytes: [UInt8], _ address: SocketAddress?) throws -> Bool {
         let result: Int
         if let address {
             guard var system = address.system, address.port != nil else {
@@ -149,31 +147,16 @@ extension UDPSocket {
             drained(.write)
             return false
         }
-        if result < 0 {
-            let target = (address ?? peer).map { " to \($0)" } ?? ""
-            throw SystemError(
-                errno: Int32(clamping: result), operation: "send \(bytes.count) bytes\(target)")
-        }
+        if result < 0 { throw sendFailure(Int32(clamping: result), bytes, address) }
         return true
     }
 
-    func sendQueued() {
-        while readiness.contains(.write), let next = unsent.first {
-            do {
-                if try !sendNow(next.bytes, next.address) { break }
-            } catch {
-                // Nobody waits for this one any more; the network loses datagrams all the time.
-                loop.logger.debug("a queued datagram was lost: \(error)")
-            }
-            _ = unsent.popFirst()
-            unsentBytes -= next.bytes.count + Unsent.overhead
-        }
-        guard unsentBytes < options.sendQueueMax, !sendWaiters.isEmpty else { return }
-        let waiters = sendWaiters
-        for waiter in waiters { waiter.fire() }
+    func sendFailure(_ errno: Int32, _ bytes: [UInt8], _ address: SocketAddress?) -> SystemError {
+        let target = (address ?? peer).map { " to \($0)" } ?? ""
+        return SystemError(errno: errno, operation: "send \(bytes.count) bytes\(target)")
     }
 
-    private nonisolated(nonsending) func waitForRoom() async throws {
+    nonisolated(nonsending) func waitForRoom() async throws {
         let waiter = Waiter(loop: loop)
         sendWaiters.append(waiter)
         defer { sendWaiters.removeAll { $0 === waiter } }

@@ -51,18 +51,14 @@ public final class UDPSocket {
     var readiness: IOEvents = [.read, .write]
     var received = RingBuffer<Datagram>(capacity: 1)
     let receiveWaiter: Waiter
-    var unsent = RingBuffer<Unsent>(capacity: 1)
+    var unsent = RingBuffer<OutgoingDatagram>(capacity: 1)
     var unsentBytes = 0
     var sendWaiters: [Waiter] = []
     private var budgetTurn: UInt64 = 0
     private var budgetUsed = 0
 
-    struct Unsent {
-        let bytes: [UInt8]
-        let address: SocketAddress?
-        /// What the system needs to remember one more, beside its bytes.
-        static let overhead = 64
-    }
+    /// What the system needs to remember one more unsent datagram, beside its bytes.
+    static let unsentOverhead = 64
 
     /// Binds a socket and starts to watch it.
     ///

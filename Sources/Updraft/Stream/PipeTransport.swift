@@ -4,7 +4,7 @@ internal import CUpdraft
 ///
 /// A descriptor is freed as soon as its direction has ended. When nothing is left the stream above
 /// is told, so that one that is only read, or only written, closes itself.
-final class PipeTransport: Transport {
+final class PipeTransport: DetachableTransport {
     /// Always nil: each end watches its own.
     var descriptor: Int32? { nil }
     var onReady: ((IOEvents) -> Void)?
@@ -88,6 +88,15 @@ final class PipeTransport: Transport {
         writeEnd?.close()
         readEnd = nil
         writeEnd = nil
+    }
+
+    func detach() -> Int32? {
+        guard let end = readEnd ?? writeEnd, readEnd == nil || writeEnd == nil else { return nil }
+        end.unwatch()
+        onEnd = nil
+        readEnd = nil
+        writeEnd = nil
+        return end.descriptor
     }
 
     /// What the kernel has been given, the reader gets: a pipe has no reset.

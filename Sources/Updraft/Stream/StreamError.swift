@@ -14,12 +14,20 @@ public struct StreamError: Error, Sendable, CustomStringConvertible {
         case bufferFull
         /// A file to send has fewer bytes than were promised.
         case fileTooShort
+        /// The descriptor can't be taken out of the stream, or not now.
+        case cannotDetach
+        /// A standard descriptor of the process is another stream's.
+        case alreadyTaken
         /// The port or path is taken, or can't be bound.
         case cannotListen
         /// A host name has no address, or none could be found out.
         case cannotResolve
         /// No connection could be made.
         case cannotConnect
+        /// What should be an address, or a range of addresses, is none.
+        case invalidAddress
+        /// A connection from a proxy does not begin with a PROXY header.
+        case invalidProxyHeader
     }
 
     /// What kind of error it is.

@@ -181,6 +181,24 @@ import UpdraftTesting
         }
     }
 
+    /// What a program's globals are made with runs before its loop, and on whatever thread.
+    @Test func aNameIsResolvedWhileAGlobalIsMade_4() async {
+        await #expect(processExitsWith: .success) {
+            precondition(AtStart.addresses.allSatisfy { $0.port == 80 })
+            precondition(!AtStart.addresses.isEmpty)
+        }
+    }
+
+    private enum AtStart {
+        static let addresses: [SocketAddress] = {
+            let found = try? IOLoop.run { loop in
+                try await SystemResolver.shared(on: loop)
+                    .resolve("localhost", port: 80, family: .any)
+            }
+            return found ?? []
+        }()
+    }
+
     private final class Asked: Sendable {
         private let number = Mutex(0)
         var count: Int { number.withLock { $0 } }

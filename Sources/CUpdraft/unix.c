@@ -1,0 +1,46 @@
+// The files of Unix sockets.
+#define _GNU_SOURCE
+#include "cupdraft.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int cu_socket_unix(void) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int cu_socket_file(const char *path, struct cu_socket_file *out) {
+    struct stat found;
+    if (lstat(path, &found) < 0) return -errno;
+    out->device = (uint64_t)found.st_dev;
+    out->inode = (uint64_t)found.st_ino;
+    out->mode = (uint32_t)(found.st_mode & 07777);
+    out->is_socket = S_ISSOCK(found.st_mode);
+    return 0;
+}
+
+// On Linux the file that bind(2) makes has the socket's own mode, less the umask.
+void cu_limit_socket_mode(int fd, uint32_t mode) { fchmod(fd, (mode_t)mode); }
+
+int cu_set_file_mode(const char *path, uint32_t mode) {
+    return chmod(path, (mode_t)mode) < 0 ? -errno : 0;
+}
+
+int cu_unlink(const char *path) { return unlink(path) < 0 ? -errno : 0; }
+
+int cu_spare_descriptor(void) {
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int cu_adopt_descriptor(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
+    flags = fcntl(fd, F_GETFD);
+    if (flags < 0 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0) return -errno;
+    return 0;
+}

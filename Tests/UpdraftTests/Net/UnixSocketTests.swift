@@ -1,0 +1,175 @@
+import Glibc
+import Testing
+import UpdraftTesting
+
+@testable import Updraft
+
+/// Servers on Unix sockets: netutil's `bind_unix_socket`, contract rows K4 and K7.
+@Suite struct UnixSocketTests {
+    private nonisolated(nonsending) func expectServed(_ address: SocketAddress) async throws {
+        let stream = try await TCPClient.connect(to: address)
+        try await expectEcho(stream)
+        stream.close()
+    }
+
+    @Test func aServerServesTCPAndUnixAtOnce_K2() async throws {
+        try await withLoop { loop in
+            let folder = SocketFolder()
+            let server = TCPServer(listeningOn: [.unix(folder("a")), .tcp(port: 0)])
+            try server.listen { stream in try await echo(stream) }
+            #expect(server.localAddress == SocketAddress(unixPath: folder("a")))
+            #expect(server.port != 0)
+            try await expectServed(SocketAddress(unixPath: folder("a")))
+            try await expectEcho(try await connect(server))
+            // While it serves, too.
+            try server.bind(to: .unix(folder("b")))
+            try await expectServed(SocketAddress(unixPath: folder("b")))
+            server.stop()
+            #expect(fileMode(folder("a")) == nil && fileMode(folder("b")) == nil)
+            _ = loop
+        }
+    }
+
+    @Test(arguments: [0o600, 0o666, 0o622, 0o660] as [UInt32])
+    func theModeIsTheOneAskedForWhateverTheUmask_K7(mode: UInt32) async throws {
+        try await withLoop { _ in
+            let folder = SocketFolder()
+            let server = TCPServer(listeningOn: [.unix(folder("a"), mode: mode)])
+            try server.bind()
+            #expect(fileMode(folder("a")) == S_IFSOCK | mode)
+            server.stop()
+        }
+    }
+
+    @Test func theFileOfAServerThatIsGoneIsReplaced_K7() async throws {
+        try await withLoop { loop in
+            let folder = SocketFolder()
+            leaveSocketFile(folder("a"))
+            let server = TCPServer(listeningOn: [.unix(folder("a"))])
+            try server.listen { stream in try await echo(stream) }
+            try await expectServed(SocketAddress(unixPath: folder("a")))
+            server.stop()
+            _ = loop
+        }
+    }
+
+    @Test func theFileOfAServerThatServesIsLeftAlone_K7() async throws {
+        try await withLoop { loop in
+            let folder = SocketFolder()
+            let address = SocketAddress(unixPath: folder("a"))
+            let options = serverOptions { $0.backlog = 0 }
+            let first = TCPServer(listeningOn: [.unix(folder("a"))], options: options)
+            try first.bind()
+            let before = openDescriptors()
+            for isFull in [false, true] {
+                var clients: [IOStream] = []
+                while isFull, let client = try? await TCPClient.connect(to: address) {
+                    clients.append(client)
+                }
+                let second = TCPServer(listeningOn: [.unix(folder("a"))])
+                let error = await streamError { try second.bind() }
+                #expect(error?.code == .cannotListen)
+                #expect(error?.message.contains("another program") == true)
+                for client in clients { client.close() }
+            }
+            #expect(openDescriptors() == before)
+            try first.listen { stream in try await echo(stream) }
+            try await loop.waitUntilIdle()
+            try await expectServed(address)
+            first.stop()
+        }
+    }
+
+    @Test func whatIsNoSocketIsLeftAlone_K7() async throws {
+        try await withLoop { _ in
+            let folder = SocketFolder()
+            close(open(folder("file"), O_WRONLY | O_CREAT, 0o644))
+            symlink(folder("nowhere"), folder("link"))
+            for name in ["file", "link"] {
+                let before = fileMode(folder(name))
+                let server = TCPServer(listeningOn: [.unix(folder(name))])
+                let error = await streamError { try server.bind() }
+                #expect(error?.code == .cannotListen)
+                #expect(error?.message.contains("no socket") == true)
+                #expect(before != nil && fileMode(folder(name)) == before)
+            }
+        }
+    }
+
+    @Test func aFileThatHasReplacedTheServersIsNotRemoved_K6() async throws {
+        try await withLoop { _ in
+            let folder = SocketFolder()
+            let server = TCPServer(listeningOn: [.unix(folder("a"))])
+            try server.bind()
+            // Made before the other one goes, so that it can't get its inode.
+            leaveSocketFile(folder("b"))
+            #expect(rename(folder("b"), folder("a")) == 0)
+            server.stop()
+            #expect(fileMode(folder("a")) != nil)
+        }
+    }
+
+    @Test func thePathsLimitsAreClearErrors_K7() async throws {
+        try await withLoop { _ in
+            let long = String(repeating: "x", count: 108)
+            let errors = [
+                (ListenAddress.unix(long), "108 bytes and may have 107"),
+                (.unix(""), "no path"), (.unix("a\0b"), "no path"), (.unix("\0ab"), "no path"),
+                (.unix(abstract: long), "1 to 107"), (.unix(abstract: ""), "1 to 107"),
+                (.unix("no-such-folder/a"), "no-such-folder/a"),
+            ]
+            for (address, text) in errors {
+                let server = TCPServer(listeningOn: [address])
+                let error = await streamError { try server.bind() }
+                #expect(error?.code == .cannotListen)
+                #expect(error?.message.contains(text) == true, "\(String(describing: error))")
+            }
+        }
+    }
+
+    @Test func anAbstractNameIsServedWithoutAFile_K7() async throws {
+        try await withLoop { loop in
+            let name = "updraft-test-\(getpid())"
+            let server = TCPServer(listeningOn: [.unix(abstract: name)])
+            try server.listen { stream in try await echo(stream) }
+            #expect(server.localAddress == SocketAddress(abstractName: name))
+            #expect(server.localAddress?.description == "@\(name)")
+            #expect(server.port == 0)
+            try await expectServed(SocketAddress(abstractName: name))
+            let second = TCPServer(listeningOn: [.unix(abstract: name)])
+            #expect(await streamFailure { try second.bind() } == .cannotListen)
+            server.stop()
+            try TCPServer(listeningOn: [.unix(abstract: name)]).bind()
+            _ = loop
+        }
+    }
+
+    @Test func theLoopsOfACrewShareAUnixSocket_K4() async throws {
+        let folder = SocketFolder()
+        let path = folder("a")
+        let served = Counter()
+        try await onFreshThread {
+            let started = Counter()
+            try IOLoop.run(loops: 2) { loop in
+                let server = TCPServer(listeningOn: [.unix(path)])
+                try server.listen { stream in
+                    served.add()
+                    try await echo(stream)
+                }
+                started.add()
+                while started.value < 2 { try await loop.nextTurn() }
+                if loop.name == "loop-0" {
+                    for _ in 0..<10 {
+                        let stream = try await TCPClient.connect(to: SocketAddress(unixPath: path))
+                        try await expectEcho(stream)
+                        stream.close()
+                    }
+                    loop.shutDown()
+                }
+                try await loop.serve(until: .requested)
+            }
+        }
+        #expect(served.value == 10)
+        #expect(fileMode(path) == nil)
+    }
+}
