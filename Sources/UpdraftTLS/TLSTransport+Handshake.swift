@@ -77,6 +77,8 @@ extension TLSTransport {
         phase = .open
         stopTimer()
         if case .ending = output { endOutput() }
+        // No attempt was in vain yet: some pollers would not tell of what comes next.
+        watch?.drained(.read)
         // Events of the base that came before were not the stream's to see.
         onReady?(seenEvents.union([.read, .write]))
         handshakeWaiter.fire()

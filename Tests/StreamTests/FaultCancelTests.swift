@@ -46,7 +46,7 @@ import UpdraftTesting
             #expect(try await far.read(upTo: 9) == "d".bytes)
             near.close()
             far.close()
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -66,7 +66,7 @@ import UpdraftTesting
             try await expectCancellation(on: loop, "closed, closing") { try await near.closed() }
             #expect(try await far.readToEnd().count == accepted)
             far.close()
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -94,7 +94,7 @@ import UpdraftTesting
                 #expect(near.isClosed)
                 far.abort()
             }
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -142,7 +142,7 @@ import UpdraftTesting
                 let context = try clientContext()
                 try await TCPClient.connect(host: "127.0.0.1", port: port, tls: context).abort()
             }
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -197,7 +197,7 @@ import UpdraftTesting
                 try await loop.turns(until: { answers.isComplete })
                 #expect(answers.texts == ["serve": "CancellationError"])
             }
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -215,7 +215,7 @@ import UpdraftTesting
             try await socket.send("x".bytes, to: socket.localAddress)
             #expect(try await socket.receive().bytes == "x".bytes)
             socket.close()
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -262,7 +262,7 @@ import UpdraftTesting
                 turns += turns < 40 ? 1 : 20
             }
             #expect(turns > 3)
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
             listener.stop()
         }
     }

@@ -29,7 +29,7 @@ import UpdraftTesting
             #expect(try await far.readToEnd().count == written + piece.count)
             near.close()
             far.close()
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -49,7 +49,7 @@ import UpdraftTesting
             }
             near.abort()
             far.abort()
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -66,7 +66,7 @@ import UpdraftTesting
             try await near.closed()
             #expect(start.duration(to: loop.now) == near.options.closeTimeout)
             far.abort()
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -99,7 +99,7 @@ import UpdraftTesting
             try await dripping.value
             near.close()
             far.close()
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -123,7 +123,7 @@ import UpdraftTesting
             far.abort()
             _ = await failure { try await dripping.value }
             try await near.closed()
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 }

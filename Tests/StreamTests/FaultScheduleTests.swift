@@ -118,7 +118,7 @@ import UpdraftTesting
                 faulty.near.close()
                 faulty.far.close()
             }
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
@@ -145,7 +145,7 @@ import UpdraftTesting
         try await withLoop { loop in
             let before = Holdings(of: loop)
             var random = SeededGenerator(seed: 9)
-            let lines = lines(&random, 6)
+            let lines = lines(&random, 14)
             var number = 0
             while true {
                 let faulty = try Faulty(on: loop)
@@ -167,13 +167,13 @@ import UpdraftTesting
                 number += 1
             }
             #expect(number > 10)
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 
     private func fail(_ script: ScriptedTransport, at number: Int, _ place: String) {
-        script.everyRead = .atMost(300)
-        script.everyWrite = .atMost(400)
+        script.everyRead = .atMost(90)
+        script.everyWrite = .atMost(110)
         let isRead = place.hasSuffix("read")
         let step = isRead ? script.everyRead : script.everyWrite
         let failing = ScriptedTransport.Step.fail(SystemError(errno: 104, operation: place))

@@ -74,10 +74,10 @@ import UpdraftTesting
             try await loop.waitUntilIdle()
             let before = Holdings(of: loop)
             try await round(23, against: server, loop)
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
             let memory = tm_allocated_bytes()
             try await round(25, against: server, loop)
-            #expect(try await before.settled(on: loop) == before)
+            try await expectNothingLeft(since: before, on: loop)
             // A hundredth of a byte in use per connection would be a leak of the whole of one.
             #expect(tm_allocated_bytes() <= memory + 65_536)
             #expect(handled == ended)

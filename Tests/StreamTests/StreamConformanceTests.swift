@@ -16,6 +16,7 @@ import UpdraftTesting
         stream.close()
     }
 
+    /// Held: 3.2.1.
     @Test(arguments: TransportKind.allCases)
     func aResponseFollowedByACloseIsReadableByItsLength_3_2_1_J19(
         over kind: TransportKind
@@ -32,6 +33,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.2.
     @Test(arguments: TransportKind.allCases)
     func readToEndGivesTheWholeResponse_3_2_2(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -42,6 +44,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.3.
     @Test(arguments: TransportKind.allCases)
     func readsOfNineThenNoneThenThreeBytes_3_2_3(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -53,6 +56,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.6.
     @Test(arguments: TransportKind.allCases)
     func aPendingBigReadFailsWhenThePeerCloses_3_2_6(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -69,6 +73,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.7.
     @Test(arguments: TransportKind.allCases)
     func readToEndHasItsBytesBeforeAnyErrorAndALaterReadFailsAtOnce_3_2_7(
         over kind: TransportKind
@@ -84,6 +89,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.9.
     @Test(arguments: TransportKind.allCases)
     func bufferedBytesAreReadOneByOneAfterThePeersClose_3_2_9(
         over kind: TransportKind
@@ -100,6 +106,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.10, 3.2.11.
     @Test("3.2.10, 11: small shares of the turn", arguments: TransportKind.allCases)
     func whatIsLeftInTheKernelAtTheCloseIsDelivered_3_2_10_11(
         over kind: TransportKind
@@ -120,6 +127,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.12.
     @Test(arguments: TransportKind.prompt)
     func aDelimiterBehindFourMebibytesInSmallPiecesIsFound_3_2_12(
         over kind: TransportKind
@@ -139,6 +147,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.13.
     @Test(
         "3.2.13: the delimiter in a second packet, together with the close",
         arguments: TransportKind.allCases)
@@ -156,6 +165,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.14.
     @Test(arguments: TransportKind.allCases)
     func anEndWithoutTheDelimiterIsAnEnd_3_2_14(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -169,6 +179,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.15.
     @Test(arguments: TransportKind.allCases)
     func theCloseCallbackFiresAlthoughAReadIsPending_3_2_15(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -187,6 +198,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.16.
     @Test(arguments: TransportKind.withReset)
     func theCloseCallbackIsNotEarlyAndComesOnce_3_2_16_J9(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -207,6 +219,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.18.
     @Test(arguments: TransportKind.allCases)
     func partialReadsTakeWhatIsThereUpToTheirCount_3_2_18(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -226,6 +239,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.25, 3.2.26.
     @Test("the buffer is never filled beyond its limit", arguments: TransportKind.allCases)
     func aFullBufferIsNotOverfilled_3_2_25_26_J1(over kind: TransportKind) async throws {
         let options = streamOptions { $0.readBufferMax = 10_000 }
@@ -249,6 +263,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.37.
     @Test(arguments: TransportKind.allCases)
     func everyWriteOfTenWritersCompletes_3_2_37(over kind: TransportKind) async throws {
         try await withLoop { loop in

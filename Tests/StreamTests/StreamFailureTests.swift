@@ -34,6 +34,7 @@ import UpdraftTesting
 
     static let readKinds = 0..<8
 
+    /// Held: 3.2.34, 3.2.35.
     @Test(arguments: StreamFailureTests.readKinds)
     func anErrorMetAtOnceIsThrownByTheReadItself_3_2_34_35(kind: Int) async throws {
         try await withLoop { loop in
@@ -52,6 +53,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.36.
     @Test(arguments: StreamFailureTests.readKinds)
     func anErrorMetLaterGoesToTheReadOnceAndToNobodyElse_3_2_36_J15(kind: Int) async throws {
         try await withLoop { loop in

@@ -46,6 +46,7 @@
             }
         }
 
+        /// Held: 3.2.22, 3.2.23.
         @Test(arguments: TransportKind.allCases)
         func aMatchWithinTheLimitIsFoundAndOneThatEndsExactlyThere_22_23(over kind: TransportKind)
             async throws
@@ -61,6 +62,7 @@
             }
         }
 
+        /// Held: 3.2.24.
         @Test(arguments: TransportKind.allCases, ["abcdef", "abcdeX", "abcdefghijklX"])
         func aMatchBeyondTheLimitClosesTheStream_24(over kind: TransportKind, text: String)
             async throws

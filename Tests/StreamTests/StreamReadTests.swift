@@ -21,6 +21,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.18.
     @Test(arguments: TransportKind.allCases)
     func readUpToReturnsWhatIsThere_J3(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -36,6 +37,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.18.
     @Test(arguments: TransportKind.allCases)
     func aReadOfNothingReturnsAtOnce_J3(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -79,30 +81,50 @@ import UpdraftTesting
         }
     }
 
-    /// Conformance 3.2.19.
+    /// Held: 3.2.19, 3.2.20.
     @Test(arguments: TransportKind.allCases)
-    func readUntilAcceptsADelimiterThatEndsExactlyAtTheLimit_J4(over kind: TransportKind)
-        async throws
-    {
+    func readUntilAcceptsADelimiterThatEndsExactlyAtTheLimit_J4(
+        over kind: TransportKind
+    ) async throws {
         try await withLoop { loop in
-            let (near, far) = try await kind.pair(on: loop)
-            try await near.write("abcd\r\nrest")
-            #expect(try await far.read(until: "\r\n", maxBytes: 6) == "abcd\r\n".bytes)
-            #expect(try await far.read(exactly: 4) == "rest".bytes)
+            for (limit, isThere) in [(6, false), (6, true), (60, false), (60, true)] {
+                let (near, far) = try await kind.pair(on: loop)
+                let reading = isThere ? nil : loop.async { try await read(far, limit) }
+                if !isThere { try await loop.turns(until: { far.isReading }) }
+                try await near.write("abcd\r\nrest")
+                if isThere { try await loop.turns(6) }
+                let line = isThere ? try await read(far, limit) : try await reading?.value
+                #expect(line == "abcd\r\n".bytes)
+                #expect(try await far.read(exactly: 4) == "rest".bytes)
+                near.close()
+            }
         }
     }
 
-    /// Conformance 3.2.19, 20, 21.
+    private nonisolated(nonsending) func read(
+        _ stream: IOStream, _ limit: Int
+    ) async throws -> [UInt8] {
+        try await stream.read(until: "\r\n", maxBytes: limit)
+    }
+
+    /// Held: 3.2.19, 3.2.20, 3.2.21.
     @Test(arguments: TransportKind.allCases, ["abcdef", "abcde\n", "abcdefghijkl\n"])
-    func readUntilClosesTheStreamPastItsLimit_J4(over kind: TransportKind, text: String)
-        async throws
-    {
+    func readUntilClosesTheStreamPastItsLimit_J4(
+        over kind: TransportKind, text: String
+    ) async throws {
         try await withLoop { loop in
-            let (near, far) = try await kind.pair(on: loop)
-            try await near.write(text)
-            let code = await streamFailure { try await far.read(until: "\n", maxBytes: 5) }
-            #expect(code == .unsatisfiableRead)
-            #expect(far.isClosed)
+            for isThere in [false, true] {
+                let (near, far) = try await kind.pair(on: loop)
+                let reading = loop.async {
+                    if isThere { try await loop.turns(8) }
+                    return await streamFailure { try await far.read(until: "\n", maxBytes: 5) }
+                }
+                try await loop.turns(2)
+                try await near.write(text)
+                #expect(try await reading.value == .unsatisfiableRead)
+                #expect(far.isClosed)
+                near.close()
+            }
         }
     }
 
@@ -135,6 +157,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.12.
     @Test func readUntilLooksAtEachByteAboutOnce_J4() async throws {
         try await withLoop { loop in
             let (near, base) = MemoryTransport.pair(on: loop)
@@ -153,6 +176,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.2, 3.2.7.
     @Test(arguments: TransportKind.allCases)
     func readToEndReturnsEverythingAndThenNothing_J6(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -258,6 +282,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.9.
     @Test(arguments: TransportKind.allCases)
     func bytesBeforeTheEndStayReadable(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -273,6 +298,7 @@ import UpdraftTesting
         }
     }
 
+    /// Held: 3.2.6.
     @Test(arguments: TransportKind.withReset)
     func aResetIsNoEndOfStream_J15(over kind: TransportKind) async throws {
         try await withLoop { loop in

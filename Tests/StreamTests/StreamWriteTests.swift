@@ -5,6 +5,7 @@ import UpdraftTesting
 
 /// Contract row J2 and conformance list 3.2, over TCP and over memory.
 @Suite struct StreamWriteTests {
+    /// Held: 3.2.17, 3.2.37.
     @Test(arguments: TransportKind.allCases, [1, 2, 3])
     func smallAndLargeWritesArriveInOrder(over kind: TransportKind, seed: Int) async throws {
         try await withLoop { loop in
@@ -34,7 +35,7 @@ import UpdraftTesting
         }
     }
 
-    /// Conformance 3.2.27.
+    /// Held: 3.2.27.
     @Test(arguments: TransportKind.allCases)
     func aWriterWaitsWhileTheReaderPausesAndItsBufferStaysBounded(over kind: TransportKind)
         async throws
@@ -69,7 +70,7 @@ import UpdraftTesting
         }
     }
 
-    /// Conformance 3.2.50.
+    /// Held: 3.2.50.
     @Test func writesOfOneTurnLeaveInOneSend() async throws {
         try await withLoop { loop in
             let (near, _) = MemoryTransport.pair(on: loop)
@@ -90,7 +91,7 @@ import UpdraftTesting
         }
     }
 
-    /// Conformance 3.2.51.
+    /// Held: 3.2.51.
     @Test func piecesLargeAndSmallOfOneTurnLeaveInOneSend() async throws {
         try await withLoop { loop in
             let (near, far) = MemoryTransport.pair(on: loop, capacity: 1 << 20)
@@ -148,7 +149,7 @@ import UpdraftTesting
         }
     }
 
-    /// Conformance 3.2.8.
+    /// Held: 3.2.8.
     @Test(arguments: TransportKind.allCases)
     func anEmptyWriteCompletesAtOnce_J2(over kind: TransportKind) async throws {
         try await withLoop { loop in

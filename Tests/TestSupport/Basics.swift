@@ -83,6 +83,26 @@ package func openDescriptors() -> Int {
     return count
 }
 
+/// Open sockets, pipes and files of this process. Those of the runtime's own, timers and the like,
+/// come and go as they please.
+package func openChannels() -> Int {
+    guard let directory = opendir("/proc/self/fd") else { return -1 }
+    defer { closedir(directory) }
+    var count = 0
+    while let entry = readdir(directory) {
+        var target = [UInt8](repeating: 0, count: 16)
+        let length = target.withUnsafeMutableBytes { bytes in
+            withUnsafePointer(to: &entry.pointee.d_name) { name in
+                name.withMemoryRebound(to: CChar.self, capacity: 256) {
+                    readlinkat(dirfd(directory), $0, bytes.baseAddress!, bytes.count)
+                }
+            }
+        }
+        if length > 0, !target.starts(with: "anon_inode".utf8) { count += 1 }
+    }
+    return count
+}
+
 package func streamOptions(_ change: (inout StreamOptions) -> Void) -> StreamOptions {
     var options = StreamOptions()
     change(&options)

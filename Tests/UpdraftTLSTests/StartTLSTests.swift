@@ -5,10 +5,10 @@ import UpdraftTesting
 
 @testable import UpdraftTLS
 
-/// From plain to encrypted: J14, 3.2-38 to 47.
+/// From plain to encrypted: J14, 3.2.38 to 47.
 @Suite struct StartTLSTests {
     @Test(
-        "3.2-38: STARTTLS in an SMTP-like dialogue, traffic before and after",
+        "3.2.38: STARTTLS in an SMTP-like dialogue, traffic before and after",
         arguments: TransportKind.plain)
     func upgradesInADialogue(over kind: TransportKind) async throws {
         try await withLoop { loop in
@@ -153,7 +153,9 @@ import UpdraftTesting
 
     // MARK: Waiting for the handshake
 
-    @Test("3.2-42, 43, 44: waitForHandshake completes on the server, is for one, and later at once")
+    @Test(
+        "3.2.42, 3.2.43, 3.2.44: waitForHandshake is for one on the server, and later at once"
+    )
     func theServerCanWaitForTheHandshake() async throws {
         try await withLoop { loop in
             let (client, server) = try await TransportKind.memory.pair(on: loop)
@@ -187,7 +189,7 @@ import UpdraftTesting
     }
 
     @Test(
-        "3.2-39, 46: both ends learn that a certificate was rejected, and the streams are closed",
+        "3.2.39, 3.2.46: both ends learn of a rejected certificate, and the streams are closed",
         arguments: TransportKind.plain)
     func rejectionsCloseTheStreams(over kind: TransportKind) async throws {
         try await withLoop { loop in

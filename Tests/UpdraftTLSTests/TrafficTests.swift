@@ -8,7 +8,7 @@ import UpdraftTesting
 /// Reading, writing and closing over TLS: J2-J9 with TLS beneath.
 @Suite struct TrafficTests {
     @Test(
-        "3.2-31 over TLS: mixed reads keep the byte stream intact", arguments: TransportKind.plain)
+        "3.2.31 over TLS: mixed reads keep the byte stream intact", arguments: TransportKind.plain)
     func bytesComeThroughInOrder(over kind: TransportKind) async throws {
         try await withLoop { loop in
             let (client, server) = try await kind.securePair(on: loop)

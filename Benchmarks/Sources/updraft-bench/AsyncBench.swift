@@ -1,6 +1,4 @@
-// Unsafe: `@unchecked Sendable` and raw pointers. `Delivery` is touched by the loop's thread only;
-// `Answer` is a semaphore of the system, which any thread may use until its last owner lets go; a
-// `ThreadBody` goes with its one reference to the thread that is made for it.
+// Unsafe: `@unchecked Sendable`. `Delivery` is touched by the loop's thread only.
 
 import Glibc
 import Updraft
@@ -68,47 +66,4 @@ private final class Delivery: @unchecked Sendable {
         left -= 1
         if left == 0 { IOLoop.current.stop() }
     }
-}
-
-/// A semaphore, as the C program has.
-private final class Answer: @unchecked Sendable {
-    private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
-
-    init() {
-        sem_init(semaphore, 0, 0)
-    }
-
-    deinit {
-        sem_destroy(semaphore)
-        semaphore.deallocate()
-    }
-
-    func give() {
-        sem_post(semaphore)
-    }
-
-    func wait() {
-        while sem_wait(semaphore) != 0 {}
-    }
-}
-
-private final class ThreadBody {
-    let run: @Sendable () -> Void
-
-    init(_ run: @escaping @Sendable () -> Void) {
-        self.run = run
-    }
-}
-
-private func spawnThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
-    var thread = pthread_t()
-    let argument = Unmanaged.passRetained(ThreadBody(body)).toOpaque()
-    let result = pthread_create(
-        &thread, nil,
-        { argument in
-            if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run() }
-            return nil
-        }, argument)
-    precondition(result == 0, "no thread")
-    return thread
 }

@@ -1,11 +1,13 @@
 import Updraft
 
-/// Timers, and callbacks from other threads. One line a figure, for `Benchmarks/compare`.
+/// Timers, callbacks from other threads, reads, fairness. One line a figure, for `Benchmarks/compare`.
 @main
 struct Bench {
     static let usage = """
         usage: updraft-bench timers updraft|updraft-context|heap [COUNT]
                updraft-bench async [COUNT]
+               updraft-bench reads [COUNT]
+               updraft-bench fairness [COUNT]
 
         """
 
@@ -25,6 +27,12 @@ struct Bench {
         case "async":
             let count = arguments.popFirst().flatMap { Int($0) } ?? 200_000
             try AsyncBench(count: count).run()
+        case "reads":
+            let count = arguments.popFirst().flatMap { Int($0) } ?? 20
+            try ReadBench(count: count).run()
+        case "fairness":
+            let count = arguments.popFirst().flatMap { Int($0) } ?? 2_000
+            try FairnessBench(count: count).run()
         default:
             print(usage, terminator: "")
         }

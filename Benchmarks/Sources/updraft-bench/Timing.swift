@@ -1,14 +1,15 @@
 import Glibc
 
-/// The process's times, in nanoseconds.
+/// The times of the process, or of the calling thread, in nanoseconds.
 struct Times {
     var user: Double
     var system: Double
     var wall: Double
 
-    static func now() -> Times {
+    static func now(thread: Bool = false) -> Times {
         var usage = rusage()
-        getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
+        // RUSAGE_THREAD is a macro that Swift does not see.
+        getrusage(thread ? 1 : Int32(RUSAGE_SELF.rawValue), &usage)
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Times(
@@ -20,8 +21,10 @@ struct Times {
 
 /// Prints what each of `count` operations has taken since `start`: who, what, and the user, system
 /// and elapsed nanoseconds.
-func report(_ who: String, _ what: String, _ count: Int, since start: Times) {
-    let end = Times.now()
+func report(
+    _ who: String, _ what: String, _ count: Int, since start: Times, thread: Bool = false
+) {
+    let end = Times.now(thread: thread)
     func each(_ part: KeyPath<Times, Double>) -> String {
         let tenths = Int((end[keyPath: part] - start[keyPath: part]) / Double(count) * 10)
         return "\(tenths / 10).\(tenths % 10)"

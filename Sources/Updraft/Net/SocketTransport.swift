@@ -6,6 +6,8 @@ internal import CUpdraft
 final class SocketTransport: DetachableTransport {
     private let socket: Int32
     let peerAddress: SocketAddress?
+    /// What the peer, a proxy, said about its client.
+    var proxied: Proxied?
     var onReady: ((IOEvents) -> Void)?
     /// Notes when bytes come and go, where somebody wants to know.
     var transfers: TransferTime?
@@ -85,10 +87,17 @@ final class SocketTransport: DetachableTransport {
 }
 
 extension IOStream {
-    /// Whom the stream is connected to, if a socket carries it, be it beneath TLS.
+    /// Whom the stream is connected to, if a socket carries it, be it beneath TLS. Behind a proxy
+    /// that a server trusts (`ProxyProtocol`) it is the client, if the proxy told who that is.
     public var peerAddress: SocketAddress? {
+        guard let socket else { return nil }
+        return socket.proxied?.header.source ?? socket.peerAddress
+    }
+
+    /// The socket beneath all layers.
+    var socket: SocketTransport? {
         var transport = transport
         while let upper = transport as? any LayeredTransport { transport = upper.base }
-        return (transport as? SocketTransport)?.peerAddress
+        return transport as? SocketTransport
     }
 }

@@ -28,6 +28,8 @@ extension TCPServer {
         /// How long a connection may last, whatever happens on it; nil for ever. Otherwise as
         /// `idleTimeout`.
         public var totalTimeout: Duration?
+        /// Whom to believe what they say about their clients' addresses; nobody by default.
+        public var proxyProtocol: ProxyProtocol?
         /// What the kernel is told about each TCP connection.
         public var socket = SocketOptions()
         /// Bounds of every connection's stream.

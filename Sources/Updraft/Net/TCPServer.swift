@@ -161,6 +161,8 @@ open class TCPServer: Drainable {
     }
 
     private nonisolated(nonsending) func start() async throws {
+        // The loop's shutdown may have begun before.
+        guard phase == .serving else { return }
         try await onStart?()
         if onStop != nil { stopHook = .owed }
     }
@@ -232,9 +234,10 @@ open class TCPServer: Drainable {
     }
 
     private func prepared(_ handler: @escaping StreamHandler) -> StreamHandler {
-        let hooks = connections.hooks
-        guard prepareStream != nil || hooks != nil else { return handler }
+        let (proxy, hooks) = (options.proxyProtocol, connections.hooks)
+        guard proxy != nil || prepareStream != nil || hooks != nil else { return handler }
         return { [prepareStream] stream in
+            if let proxy { try await stream.takeProxyHeader(proxy) }
             try await prepareStream?(stream)
             try hooks?.begin(stream)
             try await handler(stream)

@@ -39,7 +39,8 @@ struct UnixSocketFile: Sendable {
                 "the path '\(path)' is too long for a Unix socket: it has \(path.utf8.count) bytes "
                     + "and may have \(cu_unix_path_max).")
         }
-        guard let address = SocketAddress(unixPath: path).system else {
+        let wanted = SocketAddress(unixPath: path)
+        guard wanted.filePath != nil, let address = wanted.system else {
             throw StreamError(
                 .cannotListen, "can't listen on '\(path)': that is no path of a Unix socket.")
         }

@@ -56,6 +56,5 @@ public enum PollerChoice: String, CaseIterable, Hashable, Sendable {
     }
 }
 
-/// Looked at once for each loop that is made without a poller's name. It is written before there
-/// are threads, so that it need not be a lock that ThreadSanitizer sees.
-private let standInForBest = Synchronization.Mutex<(@Sendable () throws -> any Poller)?>(nil)
+/// Looked at once for each loop that is made without a poller's name.
+private let standInForBest = Mutex<(@Sendable () throws -> any Poller)?>(nil)

@@ -63,7 +63,10 @@ extension IOStream {
         precondition(count > 0, "a read that lends needs a count of 1 or more")
         while true {
             if let used = try lend(atLeast: count, body) { return used }
-            if try mustWait(for: "\(count) bytes came") { try await readWaiter.wait(for: .bytes) }
+            if try mustWait(for: "\(count) bytes came") {
+                readGoal = count == 1 ? .anyBytes : .count(count)
+                try await readWaiter.wait(for: .bytes)
+            }
         }
     }
 

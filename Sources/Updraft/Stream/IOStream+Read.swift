@@ -24,7 +24,10 @@ extension IOStream {
         if count == 0 { return [] }
         while readBuffer.count < count {
             if try fillBuffer() { continue }
-            if try mustWait(for: "\(count) bytes came") { try await readWaiter.wait(for: .bytes) }
+            if try mustWait(for: "\(count) bytes came") {
+                readGoal = .count(count)
+                try await readWaiter.wait(for: .bytes)
+            }
         }
         return readBuffer.take(count)
     }
@@ -45,17 +48,22 @@ extension IOStream {
     ) async throws -> [UInt8] {
         let maxBytes = min(maxBytes, options.readBufferMax)
         try beginRead(maxBytes)
-        if let bytes = try takeUntil(delimiter, maxBytes) { return bytes }
-        var scanner = DelimiterScanner(delimiter)
-        while true {
-            let found = readBuffer.withBytes { scanner.find(in: $0) }
-            if let length = found, length <= maxBytes { return readBuffer.take(length) }
-            if found != nil || readBuffer.count >= maxBytes {
-                throw giveUp("The delimiter did not come within \(maxBytes) bytes.")
-            }
-            if try fillBuffer() { continue }
+        // Most lines come in one piece.
+        repeat {
+            if let bytes = try takeUntil(delimiter, maxBytes) { return bytes }
+            guard readBuffer.isEmpty else { break }
             if try mustWait(for: "the delimiter came") { try await readWaiter.wait(for: .bytes) }
+        } while readBuffer.isEmpty
+        let search = DelimiterSearch(delimiter, maxBytes: maxBytes)
+        while !search.isDone(in: readBuffer) {
+            if try fillBuffer() { continue }
+            if try mustWait(for: "the delimiter came") {
+                readGoal = .delimiter(search)
+                try await readWaiter.wait(for: .bytes)
+            }
         }
+        if let length = search.found { return readBuffer.take(length) }
+        throw giveUp("The delimiter did not come within \(maxBytes) bytes.")
     }
 
     /// Reads up to and with a delimiter, given as text; see the form for bytes.
@@ -80,7 +88,10 @@ extension IOStream {
             if input == .ended || (isClosed && !readBuffer.isEmpty) {
                 return readBuffer.take(readBuffer.count)
             }
-            if try mustWait(for: "the end") { try await readWaiter.wait(for: .bytes) }
+            if try mustWait(for: "the end") {
+                readGoal = .count(options.readBufferMax + 1)
+                try await readWaiter.wait(for: .bytes)
+            }
         }
     }
 
@@ -108,6 +119,7 @@ extension IOStream {
                 "A read of \(count) bytes is above the limit of \(options.readBufferMax).")
         }
         precondition(count >= 0, "a read needs a count of 0 or more")
+        readGoal = .anyBytes
     }
 
     /// Bytes that are buffered or can be received now, or nil if there are none now.
@@ -220,13 +232,7 @@ extension IOStream {
             if try !fillBuffer() { input = .ended }
             return false
         }
-        // The others have their share first; then this stream's reader is woken as if by an event.
-        if isOverBudget {
-            loop.runSoon { [weak self] in
-                guard let self, readWaiter.isWaiting else { return }
-                loop.resumingInline { readWaiter.fire() }
-            }
-        }
+        if isOverBudget { wakeReaderSoon() }
         return true
     }
 

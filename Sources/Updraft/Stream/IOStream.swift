@@ -29,6 +29,8 @@ public final class IOStream {
 
     @exclusivity(unchecked) var readBuffer = ReadBuffer()
     let readWaiter: Waiter
+    /// What the read that waits is for.
+    @exclusivity(unchecked) var readGoal = ReadGoal.anyBytes
     @exclusivity(unchecked) var consumer: StreamConsumer?
     var isConsumerPaused = false
     /// Whether the consumer is looking at bytes: they must stay as they are.
@@ -195,7 +197,7 @@ extension IOStream: ReadinessSink {
         guard readiness.contains(.read) else { return }
         if case .lingering = phase { return discardInput() }
         if consumer != nil { return pumpConsumer() }
-        if readWaiter.isWaiting { loop.resumingInline { readWaiter.fire() } }
+        wakeReader()
     }
 
     func loopIsClosing() {

@@ -106,7 +106,12 @@ final class PipeTransport: DetachableTransport {
 
     /// That nobody reads is a failure only if there is nothing left to be read here either.
     private func noteWritable(_ events: IOEvents) {
-        if events.meets(.error) { isBroken = true }
+        var events = events
+        if events.meets(.error) {
+            isBroken = true
+            // A full pipe has no room, but whoever waits for some has to find out.
+            events.insert(.write)
+        }
         onReady?(events.intersection(readEnd == nil ? [.write, .error] : .write))
     }
 

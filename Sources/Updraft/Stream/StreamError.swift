@@ -24,6 +24,10 @@ public struct StreamError: Error, Sendable, CustomStringConvertible {
         case cannotResolve
         /// No connection could be made.
         case cannotConnect
+        /// What should be an address, or a range of addresses, is none.
+        case invalidAddress
+        /// A connection from a proxy does not begin with a PROXY header.
+        case invalidProxyHeader
     }
 
     /// What kind of error it is.

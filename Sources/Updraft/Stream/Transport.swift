@@ -19,7 +19,8 @@ public protocol Transport: AnyObject {
     var descriptor: Int32? { get }
 
     /// For transports without a descriptor: to be called, on the loop's thread, whenever reading or
-    /// writing may be worth another attempt.
+    /// writing may be worth another attempt. In a callback of the loop, never from inside one of
+    /// the calls below: the stream is in the middle of something then.
     var onReady: ((IOEvents) -> Void)? { get set }
 
     /// Reads once, at most as much as the buffer holds.

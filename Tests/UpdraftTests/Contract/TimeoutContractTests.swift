@@ -121,7 +121,8 @@ import UpdraftTesting
 
     // MARK: The watchdog's arming
 
-    @Test func theFirstTurnIsWatchedToo_G4() async throws {
+    @Test(.interruptsSpinning)
+    func theFirstTurnIsWatchedToo_G4() async throws {
         let turns = LogLines()
         try await onFreshThread {
             let loop = try IOLoop()

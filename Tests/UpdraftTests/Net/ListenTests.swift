@@ -72,6 +72,21 @@ import UpdraftTesting
         }
     }
 
+    @Test("K5: the handleStream of the base says that it must be overridden")
+    func theBaseHandlesNothing_K5() async throws {
+        let result = await #expect(
+            processExitsWith: .failure, observing: [\.standardErrorContent]
+        ) {
+            try await withLoop { _ in
+                let server = TCPServer(port: 0)
+                try server.listen()
+                _ = try await connect(server).readToEnd()
+            }
+        }
+        let output = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(output.contains("handleStream must be overridden by TCPServer"))
+    }
+
     @Test("K4: sockets made elsewhere are served, given before or while serving")
     func socketsMadeElsewhereAreServed_K4() async throws {
         try await withLoop { loop in

@@ -158,6 +158,16 @@ import UpdraftTesting
         }
     }
 
+    @Test func aServerThatComesAfterTheShutdownHasNoHooks_M3() async throws {
+        try await withLoop { loop in
+            let record = Record()
+            let server = server(record)
+            loop.shutDown(within: .seconds(20))
+            try await server.serve { _ in record.add("handler") }
+            #expect(record.events.isEmpty)
+        }
+    }
+
     @Test func aShutdownWaitsForTheStopHook_M3() async throws {
         try await withLoop { loop in
             let record = Record()

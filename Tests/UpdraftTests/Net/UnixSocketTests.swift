@@ -114,7 +114,7 @@ import UpdraftTesting
             let long = String(repeating: "x", count: 108)
             let errors = [
                 (ListenAddress.unix(long), "108 bytes and may have 107"),
-                (.unix(""), "no path"), (.unix("a\0b"), "no path"),
+                (.unix(""), "no path"), (.unix("a\0b"), "no path"), (.unix("\0ab"), "no path"),
                 (.unix(abstract: long), "1 to 107"), (.unix(abstract: ""), "1 to 107"),
                 (.unix("no-such-folder/a"), "no-such-folder/a"),
             ]

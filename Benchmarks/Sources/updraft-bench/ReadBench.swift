@@ -1,0 +1,123 @@
+// Unsafe: the address of bytes that are being sent.
+
+import Glibc
+import Updraft
+
+/// `read(until:)` over the same bytes in one piece and in small ones.
+struct ReadBench {
+    let count: Int
+    private let size = 4_194_304
+
+    func run() throws {
+        for piece in [1_024, 16_384, size] {
+            try fromMemory(piece)
+        }
+        for piece in [1_024, 16_384, size] {
+            try fromSocket(piece)
+        }
+    }
+
+    private var options: StreamOptions {
+        var options = StreamOptions()
+        options.readBufferMax = 2 * size
+        return options
+    }
+
+    /// From memory, a piece in each turn of the loop: the most that pieces can cost.
+    private func fromMemory(_ piece: Int) throws {
+        try IOLoop.run { loop in
+            let start = Times.now(thread: true)
+            for _ in 0..<count {
+                let source = PieceSource(size: size, piece: piece, loop: loop)
+                let stream = try IOStream(source, loop: loop, options: options)
+                source.onReady?(.read)
+                let bytes = try await stream.read(until: "\r\n\r\n", maxBytes: size)
+                precondition(bytes.count == size)
+                stream.close()
+            }
+            report("updraft", "memory-by-\(piece)", count, since: start, thread: true)
+        }
+    }
+
+    /// From a peer that sends each piece by itself, as fast as it can. The times are those of the
+    /// loop's thread.
+    private func fromSocket(_ piece: Int) throws {
+        try IOLoop.run { loop in
+            let (count, size) = (count, size)
+            var serverOptions = TCPServer.Options()
+            serverOptions.stream = options
+            let server = TCPServer(port: 0, options: serverOptions)
+            try server.bind()
+            let port = server.port
+            let peer = spawnThread {
+                let socket = connectSocket(port)
+                var bytes = [UInt8](repeating: UInt8(ascii: "x"), count: size)
+                bytes.replaceSubrange((size - 4)..., with: "\r\n\r\n".utf8)
+                for _ in 0..<count { sendAll(bytes, to: socket, by: piece) }
+                close(socket)
+            }
+            try await server.serve { stream in
+                let start = Times.now(thread: true)
+                for _ in 0..<count {
+                    let bytes = try await stream.read(until: "\r\n\r\n", maxBytes: size)
+                    precondition(bytes.count == size)
+                }
+                report("updraft", "socket-by-\(piece)", count, since: start, thread: true)
+                server.stop()
+            }
+            pthread_join(peer, nil)
+        }
+    }
+}
+
+private func sendAll(_ bytes: [UInt8], to socket: Int32, by piece: Int) {
+    bytes.withUnsafeBytes { bytes in
+        var sent = 0
+        while sent < bytes.count {
+            let rest = bytes[sent..<min(bytes.count, sent + piece)]
+            let result = send(
+                socket, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count,
+                Int32(MSG_NOSIGNAL))
+            precondition(result > 0, "the connection ended")
+            sent += result
+        }
+    }
+}
+
+/// A transport that hands out as many bytes as it is made with, the delimiter last, in pieces.
+private final class PieceSource: Transport {
+    let descriptor: Int32? = nil
+    var onReady: ((IOEvents) -> Void)?
+    private let piece: Int
+    private let loop: IOLoop
+    private var left: Int
+
+    init(size: Int, piece: Int, loop: IOLoop) {
+        left = size
+        self.piece = piece
+        self.loop = loop
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) -> TransportRead {
+        guard left > 0 else { return .endOfStream }
+        let taken = min(left, piece, buffer.count)
+        let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<taken])
+        part.initializeMemory(as: UInt8.self, repeating: UInt8(ascii: "x"))
+        for (index, byte) in "\r\n\r\n".utf8.enumerated() {
+            let place = left - 4 + index
+            if (0..<taken).contains(place) { part[place] = byte }
+        }
+        left -= taken
+        // A short read means that there is no more for now: the next piece comes in the next turn.
+        if taken < buffer.count {
+            loop.spawnCallback { [weak self] in self?.onReady?(.read) }
+        }
+        return .bytes(taken)
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer) -> Int { bytes.count }
+    func shutdownWrite() {}
+    func takePendingError() -> SystemError? { nil }
+    func close() {}
+    func abort() {}
+}

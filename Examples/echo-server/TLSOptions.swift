@@ -1,0 +1,40 @@
+internal import ArgumentParser
+internal import Updraft
+internal import UpdraftTLS
+
+/// Whether to speak TLS, and as whom.
+struct TLSOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Speak TLS: the certificate and its chain (PEM). SIGHUP reads both files again.",
+            valueName: "file"))
+    var tlsCert: String?
+
+    @Option(help: ArgumentHelp("The private key of --tls-cert (PEM).", valueName: "file"))
+    var tlsKey: String?
+
+    func validate() throws {
+        guard (tlsCert == nil) == (tlsKey == nil) else {
+            throw ValidationError("--tls-cert and --tls-key need each other.")
+        }
+    }
+
+    func makeContext() throws -> TLSServerContext? {
+        guard let tlsCert, let tlsKey else { return nil }
+        return try TLSServerContext(certificate: .file(tlsCert), privateKey: .file(tlsKey))
+    }
+
+    static func serve(_ context: TLSServerContext, _ server: TCPServer) throws {
+        server.useTLS(context)
+        // One loop is enough: all of them share the context.
+        guard server.loop.name == "loop-0" else { return }
+        try server.loop.addSignalHandler(.sighup) {
+            do {
+                try context.reload()
+                StandardOutput.complain("echo-server: the certificate was read again")
+            } catch {
+                StandardOutput.complain("echo-server: the old certificate stays: \(error)")
+            }
+        }
+    }
+}
