@@ -1,3 +1,4 @@
+import CTestMemory
 import TestSupport
 import Testing
 import Updraft
@@ -32,18 +33,9 @@ import UpdraftTesting
             let before = Holdings(of: loop)
             // All kinds of reads over memory; elsewhere a few are enough.
             for reading in kind == .memory ? StreamFailureTests.readKinds : 0..<3 {
-                let options = streamOptions { $0.closeTimeout = .milliseconds(20) }
-                let (near, far) = try await kind.pair(on: loop, options)
-                var calls = 0
-                near.onClose { calls += 1 }
-                let answers = waitForEverything(near, kind, reading: reading)
-                try await loop.turns(5)
-                #expect(near.isReading && near.isWriting)
-                try await bring(end, near, far)
-                try await loop.turns(until: { answers.isComplete })
-                try await loop.turns(3)
+                let (answers, calls) = try await endAll(on: loop, kind, end, reading: reading)
                 #expect(calls == 1)
-                for (name, answer) in answers.texts {
+                for (name, answer) in answers {
                     let expected = name.hasPrefix("closed") ? ["value"] : ["closed"]
                     // The end of the peer's direction comes to its reader before the stream's.
                     let isEnd =
@@ -51,9 +43,44 @@ import UpdraftTesting
                     let others = isEnd ? ["endOfStream", "value"] : []
                     #expect((expected + others).contains(answer), "\(name) \(answer)")
                 }
-                far.abort()
             }
             try await expectNothingLeft(since: before, on: loop)
+        }
+    }
+
+    /// A stream on which everything waits, and its end. What was answered, and how often the
+    /// callback was called.
+    private nonisolated(nonsending) func endAll(
+        on loop: IOLoop, _ kind: TransportKind, _ end: End, reading: Int
+    ) async throws -> (answers: [String: String], calls: Int) {
+        let options = streamOptions { $0.closeTimeout = .milliseconds(20) }
+        let (near, far) = try await kind.pair(on: loop, options)
+        var calls = 0
+        near.onClose { calls += 1 }
+        let answers = waitForEverything(near, kind, reading: reading)
+        try await loop.turns(5)
+        guard near.isReading, near.isWriting else { throw Broken() }
+        try await bring(end, near, far)
+        try await loop.turns(until: { answers.isComplete })
+        try await loop.turns(3)
+        far.abort()
+        return (answers.texts, calls)
+    }
+
+    @Test("no memory grows, whatever ends a stream", arguments: TransportKind.allCases)
+    func endsLeaveNoMemoryBehind(over kind: TransportKind) async throws {
+        try await withLoop { loop in
+            let before = Holdings(of: loop)
+            var allocated: [Int] = []
+            for _ in 0..<4 {
+                for end in End.allCases {
+                    _ = try await endAll(on: loop, kind, end, reading: 0)
+                }
+                _ = try await before.settled(on: loop)
+                allocated.append(Int(tm_allocated_bytes()))
+            }
+            // A single stream that stays would hold its unsent bytes: 300,000 at the least.
+            #expect(allocated[3] <= allocated[1] + 100_000, "\(allocated)")
         }
     }
 
