@@ -150,7 +150,7 @@ def test_one_is_the_program_alone(launch):
 
 
 def test_task_ids_are_distinct_and_nothing_is_on_stderr(probe):
-    """3.3 (6), (7): bound before the workers, ids 0, 1, 2, nothing on stderr."""
+    """3.3.6, 7: bound before the workers, ids 0, 1, 2, nothing on stderr."""
     server = probe("--processes", "3")
     pids = identities(server.address, 3)
     assert sorted(pids) == [0, 1, 2] and sorted(pids.values()) == workers_of(server)
@@ -162,7 +162,7 @@ def test_task_ids_are_distinct_and_nothing_is_on_stderr(probe):
 
 
 def test_three_processes_listen_with_reuse_port_on_one_port(probe):
-    """3.3 (8): each binds by itself."""
+    """3.3.8: each binds by itself."""
     with socket.socket() as holder:
         # Bound and not listening, it keeps the port for sockets of this user that share it.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -23,9 +23,25 @@ struct ContractCitations {
         let name = test.split { $0 == "/" || $0 == ":" }.last.map(String.init) ?? test
         guard let text = texts[name], let dot = row.lastIndex(of: ".") else { return false }
         let (section, number) = (row[..<dot], row[row.index(after: dot)...])
-        var spellings = [row, "\(section), \(number)", "\(section)-\(number)"]
-        spellings.append(section == "3.7" ? "_3_7" : "_\(number)")
-        return spellings.contains { Self.isIn(text, $0) }
+        return Self.isIn(text, section == "3.7" ? "_3_7" : "_\(number)")
+            || [".", ", ", "-"].contains { Self.lists(of: section + $0, in: text, have: number) }
+    }
+
+    /// Whether a number is in a list of them behind a section: `3.2.22, 23`.
+    private static func lists(of head: String, in text: String, have number: Substring) -> Bool {
+        var rest = Substring(text)
+        while let first = rest.firstRange(of: head) {
+            rest = rest[first.upperBound...]
+            var list = rest
+            while true {
+                let next = list.prefix { $0.isNumber || $0.isLetter }
+                if next == number { return true }
+                list = list[next.endIndex...]
+                guard !next.isEmpty, list.hasPrefix(", ") else { break }
+                list = list.dropFirst(2)
+            }
+        }
+        return false
     }
 
     /// Whether a spelling stands in the text and no further digit after it.

@@ -17,7 +17,7 @@ import Testing
                     @Test("3.6, 2: a dialogue", arguments: [1])
                     func talks(number: Int) {}
                     @Test func races_3_4_22_23() {}
-                    @Test("3.2-39: a certificate") func checks() {}
+                    @Test("3.2-39, 40: a certificate") func checks() {}
                     @Test func waits_3_7() {}
                     // @Test func commentedOut() {}
                 }
@@ -84,7 +84,7 @@ import Testing
         ("3.6.2", "LoopTests/talks"), ("3.6.1", "test_echo.py::test_it_echoes"),
         ("3.7.l2", "LoopTests/waits_3_7"), ("3.1.7", "scripts/check-hops"),
         ("3.4.22", "LoopTests/races_3_4_22_23"), ("3.4.23", "LoopTests/races_3_4_22_23"),
-        ("3.2.39", "LoopTests/checks"),
+        ("3.2.39", "LoopTests/checks"), ("3.2.40", "LoopTests/checks"),
     ])
     func aRowOfTheListsIsCitedByATestOfIts(row: String, test: String) {
         #expect(messages("| \(row) | it ends | held | `\(test)` |").isEmpty)

@@ -1,8 +1,7 @@
 import Glibc
 import Testing
+import Updraft
 import UpdraftTesting
-
-@testable import Updraft
 
 /// `IOStream.detach`: contract rows J11 and J12.
 @Suite struct DetachTests {
@@ -34,8 +33,7 @@ import UpdraftTesting
             // The connection goes on, in other hands, and those of another stream at last.
             send(number, "raw")
             #expect(try await far.read(exactly: 3) == "raw".bytes)
-            let again = try IOStream(
-                SocketTransport(descriptor: detached.release(), peerAddress: nil), loop: loop)
+            let again = try IOStream(socket: detached.release(), loop: loop)
             try await far.write("more")
             #expect(try await again.read(exactly: 4) == "more".bytes)
             again.close()

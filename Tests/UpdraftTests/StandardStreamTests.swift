@@ -1,8 +1,7 @@
 import Glibc
 import Testing
+import Updraft
 import UpdraftTesting
-
-@testable import Updraft
 
 /// Standard input and output as streams: contract row J20. Each test is a process of its own, which
 /// puts something in the place of its descriptors 0 and 1.
@@ -303,9 +302,7 @@ import UpdraftTesting
                 close(ends[0])
                 let input = try IOStream.standardInput(on: loop)
                 let output = try IOStream.standardOutput(on: loop)
-                must(fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0)
-                let far = try IOStream(
-                    SocketTransport(descriptor: ends[1], peerAddress: nil), loop: loop)
+                let far = try IOStream(socket: ends[1], loop: loop)
                 try await far.write("question")
                 must(try await input.read(exactly: 8) == "question".bytes)
                 try await output.write("answer")

@@ -34,6 +34,7 @@ import UpdraftTesting
         }
     }
 
+    /// Conformance 3.3.1.
     @Test func aHandlersErrorEndsItsConnectionAlone_K5() async throws {
         try await withLoop { loop in
             let server = TCPServer(port: 0)
@@ -67,6 +68,7 @@ import UpdraftTesting
         }
     }
 
+    /// Conformance 3.3.3.
     @Test func stopEndsAcceptingAndLeavesOpenConnections_K6() async throws {
         try await withLoop { loop in
             let server = TCPServer(port: 0)

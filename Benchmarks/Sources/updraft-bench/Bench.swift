@@ -1,6 +1,7 @@
 import Updraft
 
-/// Timers, callbacks from other threads, reads, fairness. One line a figure, for `Benchmarks/compare`.
+/// Timers, callbacks from other threads, reads, fairness: one line a figure.
+/// `Benchmarks/compare` runs it.
 @main
 struct Bench {
     static let usage = """

@@ -5,6 +5,7 @@ import UpdraftTesting
 
 /// Contract row K10 and conformance list 3.4, over real sockets.
 @Suite struct TCPClientTests {
+    /// Conformance 3.2.5.
     @Test(arguments: ["127.0.0.1", "::1", "localhost"])
     func connectsToNumbersAndNames_K10(host: String) async throws {
         try await withLoop { loop in
@@ -24,6 +25,7 @@ import UpdraftTesting
         }
     }
 
+    /// Conformance 3.2.32, too.
     @Test func aRefusedConnectionNamesItsCause_3_4_8() async throws {
         try await withLoop { _ in
             let server = TCPServer(port: 0)
@@ -40,6 +42,7 @@ import UpdraftTesting
         }
     }
 
+    /// Conformance 3.2.33.
     @Test func aNameThatDoesNotExistIsAClearError() async throws {
         try await withLoop { _ in
             let error =
