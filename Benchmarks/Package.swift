@@ -18,6 +18,7 @@ let package = Package(
             dependencies: [
                 .product(name: "Updraft", package: "updraft"),
                 .product(name: "UpdraftRPC", package: "updraft"),
+                .product(name: "UpdraftTLS", package: "updraft"),
             ],
             swiftSettings: settings
         ),

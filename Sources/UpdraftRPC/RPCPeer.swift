@@ -101,7 +101,7 @@ public final class RPCPeer {
 
     /// Begins to read.
     func start() {
-        stream.onClose { [self] in connectionEnded() }
+        stream.whenClosed { [self] in connectionEnded() }
         stream.consume(
             onBytes: { [self] bytes in try receive(bytes) },
             onEnd: { [self] reason in inputEnded(reason) })

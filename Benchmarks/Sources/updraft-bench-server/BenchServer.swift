@@ -1,14 +1,19 @@
 import Updraft
 import UpdraftRPC
+import UpdraftTLS
 
 /// One server on one loop and one thread, for the load generator.
 @main
 struct BenchServer {
-    static let usage = "usage: updraft-bench-server echo|line|rpc|echo-callback PORT\n"
+    static let usage = """
+        usage: updraft-bench-server echo|line|rpc|echo-callback PORT
+               updraft-bench-server echo-tls PORT CERTIFICATE KEY
+
+        """
 
     static func main() throws {
         let arguments = CommandLine.arguments
-        guard arguments.count == 3, let port = Int(arguments[2]) else {
+        guard arguments.count >= 3, let port = Int(arguments[2]) else {
             print(usage, terminator: "")
             return
         }
@@ -17,6 +22,12 @@ struct BenchServer {
             switch kind {
             case "echo":
                 try await TCPServer(port: port).serve { stream in
+                    for try await chunk in stream.chunks { try await stream.write(chunk) }
+                }
+            case "echo-tls" where arguments.count == 5:
+                let tls = try TLSServerContext(
+                    certificate: .file(arguments[3]), privateKey: .file(arguments[4]))
+                try await TCPServer(port: port).serve(tls: tls) { stream in
                     for try await chunk in stream.chunks { try await stream.write(chunk) }
                 }
             case "line":

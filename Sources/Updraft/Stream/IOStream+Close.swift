@@ -46,12 +46,14 @@ extension IOStream {
     /// Whether the kernel may hold bytes that nobody has read.
     package var mayHaveUnreadInput: Bool { input == .open && readiness.contains(.read) }
 
-    /// Waits until the stream is closed and its descriptor freed, whoever closed it.
+    /// Waits until the stream is closed and its descriptor freed, whoever closed it. As with
+    /// `onClose`, the peer's end closes a stream that nobody reads.
     ///
     /// - Throws: `CancellationError`; `TimeoutError`.
     public nonisolated(nonsending) func closed() async throws {
         loop.checkThread("IOStream.closed")
         if case .closed = phase { return }
+        noticeEnds()
         let waiter = Waiter(loop: loop)
         let callback = CloseCallback { waiter.fire() }
         closeCallbacks.append(callback)
@@ -60,13 +62,50 @@ extension IOStream {
     }
 
     /// Calls `callback` once, in a later turn, when the stream is closed, whoever closed it (J9).
+    ///
+    /// Somebody wants to know when the peer is gone. So from here on the peer's end of its
+    /// direction closes the stream, if nothing reads at that time, all that came was read and all
+    /// that was written is sent; unless `options.allowsHalfOpen`. A reader learns of the end by
+    /// itself, and the stream stays open for an answer.
     public func onClose(_ callback: @escaping () -> Void) {
+        whenClosed(callback)
+        noticeEnds()
+    }
+
+    /// As `onClose`, for what reads or leaves the end to others.
+    package func whenClosed(_ callback: @escaping () -> Void) {
         loop.checkThread("IOStream.onClose")
         if case .closed = phase {
             loop.runSoon(callback)
         } else {
             closeCallbacks.append(CloseCallback(callback))
         }
+    }
+
+    private func noticeEnds() {
+        guard !noticesEnd, !options.allowsHalfOpen else { return }
+        noticesEnd = true
+        noticeEndSoon()
+    }
+
+    /// Looks in the next turn whether the peer has ended a stream that nobody reads then.
+    func noticeEndSoon() {
+        guard case .open = phase, noticesEnd, input == .open, mayHaveEnded else { return }
+        loop.runSoon { [weak self] in self?.noticeEnd() }
+    }
+
+    /// Sockets tell of an end apart from bytes; other transports don't.
+    private var mayHaveEnded: Bool {
+        readiness.contains(transport.descriptor == nil ? .read : .readHangup)
+    }
+
+    private func noticeEnd() {
+        guard case .open = phase, input == .open, mayHaveEnded, consumer == nil,
+            !readWaiter.isInUse, readBuffer.isEmpty, writeQueue.isEmpty
+        else { return }
+        // What fails has closed the stream.
+        guard let hasBytes = try? fillBuffer(), !hasBytes, input == .ended else { return }
+        finish(StreamError(.endOfStream, "The peer closed the connection."))
     }
 
     /// Everything was sent and `close` was called.

@@ -120,6 +120,7 @@ extension IOStream {
         }
         precondition(count >= 0, "a read needs a count of 0 or more")
         readGoal = .anyBytes
+        if noticesEnd { noticeEndSoon() }
     }
 
     /// Bytes that are buffered or can be received now, or nil if there are none now.

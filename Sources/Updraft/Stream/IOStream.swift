@@ -50,6 +50,8 @@ public final class IOStream {
     var closeCallbacks: [CloseCallback] = []
     var closing: Closing?
     @exclusivity(unchecked) var isDraining = false
+    /// Whether the peer's end closes the stream although nobody reads.
+    @exclusivity(unchecked) var noticesEnd = false
 
     enum Phase {
         case open
@@ -197,7 +199,7 @@ extension IOStream: ReadinessSink {
         guard readiness.contains(.read) else { return }
         if case .lingering = phase { return discardInput() }
         if consumer != nil { return pumpConsumer() }
-        wakeReader()
+        if readWaiter.isWaiting { wakeReader() } else if noticesEnd { noticeEndSoon() }
     }
 
     func loopIsClosing() {

@@ -47,7 +47,6 @@ extension IOStream {
     /// Wakes the waiting reader if it has what it needs, or has to be told that it won't come.
     func wakeReader() {
         guard readWaiter.isWaiting else { return }
-        if case .anyBytes = readGoal { return loop.resumingInline { readWaiter.fire() } }
         do {
             while !readGoal.isReached(in: readBuffer) {
                 if try fillBuffer() { continue }
@@ -61,6 +60,7 @@ extension IOStream {
             // The stream is closed now, and its reader was told.
         }
         loop.resumingInline { readWaiter.fire() }
+        if noticesEnd { noticeEndSoon() }
     }
 
     /// The others have their share first; then this stream's reader is woken as if by an event.

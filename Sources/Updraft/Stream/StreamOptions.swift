@@ -18,6 +18,10 @@ public struct StreamOptions: Sendable {
     /// high-water mark by the one array that it was given, for each task that writes. 100 MiB.
     public var writeBufferMax = 104_857_600
 
+    /// Whether a stream stays open when its peer ends its direction while nobody reads, although
+    /// someone asked to be told of the closing; see `IOStream.onClose`.
+    public var allowsHalfOpen = false
+
     /// How long a closing stream goes on sending what was written. After that it is aborted.
     public var closeTimeout = Duration.seconds(10)
 
