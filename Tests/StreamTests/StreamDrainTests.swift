@@ -65,10 +65,27 @@ import UpdraftTesting
             try await near.write([UInt8](repeating: 1, count: 100))
             #expect(try await far.read(exactly: 100).count == 100)
             far.endInputWhenIdle()
-            let next = loop.async { await streamFailure { try await far.read(exactly: 100) } }
-            try await loop.turns(6)
-            #expect(next.isDone)
-            #expect(try await next.value == .endOfStream)
+            let next = await streamFailure { try await far.read(exactly: 100) }
+            #expect(next == .endOfStream)
+        }
+    }
+
+    /// What it has is in the caller's array, and no longer in the stream's buffer.
+    @Test func aLongReadThatHasAPartGoesOn() async throws {
+        try await withLoop { loop in
+            let (near, far) = try await TransportKind.memory.pair(on: loop)
+            let read = loop.async {
+                var array = [UInt8](repeating: 0, count: 40_000)
+                return try await far.read(into: &array)
+            }
+            try await near.write([UInt8](repeating: 1, count: 20_000))
+            try await loop.turns(8)
+            #expect(far.readBuffer.isEmpty)
+            far.endInputWhenIdle()
+            try await loop.turns(3)
+            #expect(!read.isDone)
+            try await near.write([UInt8](repeating: 1, count: 20_000))
+            #expect(try await read.value == 40_000)
         }
     }
 
