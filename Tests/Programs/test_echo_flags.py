@@ -160,10 +160,17 @@ def test_a_line_above_max_line_closes_its_connection_alone(start):
         assert receive_to_end(sock) == b"", "it is too long before its end has come"
 
 
-def test_lines_up_to_max_line_are_echoed(start):
-    server = start_echo(start, "--line", "--max-line", "200000")
+@pytest.mark.parametrize("options", [["--line"], []], ids=["with --line", "alone"])
+def test_lines_up_to_max_line_are_echoed(start, options):
+    server = start_echo(start, "--max-line", "200000", *options)
     with connect(server) as sock:
         assert echoes(sock, b"x" * 199_999 + b"\n")
+        # Lines, not bytes as they come.
+        sock.sendall(b"no line yet")
+        for _ in range(20):
+            with connect(server) as other:
+                assert echoes(other)
+        assert has_nothing(sock)
 
 
 @pytest.mark.parametrize("options", [[], ["--line"]])
@@ -351,6 +358,37 @@ def test_what_outlasts_the_drain_is_cut(start, options):
     assert "1 connection was cut in the middle of its work." in server.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("options", [[], ["--processes", "2"]], ids=["one", "processes"])
+def test_a_drain_of_0_cuts_at_once(start, options):
+    server = start_echo(start, "--line", "--drain", "0", *options)
+    with half_a_line(server) as sock:
+        assert server.stop(seconds=4) == 1, server.describe()
+        assert receive_to_end(sock) == b""
+    assert "1 connection was cut in the middle of its work." in server.stderr, server.describe()
+
+
+def test_a_drain_of_0_has_nothing_to_cut_between_lines(start):
+    server = start_echo(start, "--line", "--drain", "0")
+    with connect(server) as sock:
+        assert echoes(sock)
+        assert server.stop(seconds=4) == 0, server.describe()
+
+
+@pytest.mark.parametrize("part", [b"", b"PROXY TCP4 198.51.", BINARY[:20]],
+                         ids=["nothing", "text", "binary"])
+def test_a_header_that_is_still_to_come_does_not_hold_up_the_end(start, part):
+    server = start_echo(start, "--drain", "30", "--proxy-protocol", "127.0.0.1")
+    with connect(server) as pending, connect(server) as served:
+        served.sendall(TEXT)
+        assert echoes(served)
+        pending.sendall(part)
+        # No handler has it, so nothing is cut.
+        assert server.stop(seconds=5) == 0, server.describe()
+        assert "2 connections to drain" in server.stderr, server.describe()
+        assert receive_to_end(pending) == b""
+        assert receive_to_end(served) == b""
+
+
 def test_the_drain_is_not_waited_for_in_vain(start):
     server = start_echo(start, "--line", "--drain", "600")
     with connect(server) as sock:
@@ -373,19 +411,19 @@ def test_processes_drain_for_as_long(start):
     (["--unix", "a.sock", "--processes", "2"], "--processes"),
     (["--unix", ""], "--unix"),
     (["--unix", "x" * 108], "107"),
-    (["--max-line", "10"], "--line"),
     (["--line", "--max-line", "0"], "--max-line"),
+    (["--max-line", "0"], "--max-line"),
     (["--line", "--max-line", "-1"], "--max-line"),
     (["--line", "--max-line", "104857601"], "104857600"),
     (["--max-connections", "0"], "--max-connections"),
     (["--max-connections", "1000001"], "1000000"),
     (["--when-full", "refuse"], "--max-connections"),
     (["--max-connections", "5", "--when-full", "panic"], "panic"),
-    (["--idle-timeout=0"], "--idle-timeout"),
+    (["--idle-timeout=0"], "above 0, up to 86400"),
     (["--idle-timeout=-1"], "--idle-timeout"),
     (["--idle-timeout=nan"], "--idle-timeout"),
     (["--drain=-1"], "--drain"),
-    (["--drain=inf"], "--drain"),
+    (["--drain=inf"], "from 0 up to 86400"),
     (["--drain=soon"], "--drain"),
     (["--proxy-protocol", "10.0.0.0/33"], "between 0 and 32"),
     (["--proxy-protocol", "10.1.2.3/8"], "10.0.0.0/8"),
