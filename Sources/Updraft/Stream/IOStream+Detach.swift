@@ -31,6 +31,9 @@ extension IOStream {
         guard case .open = phase else {
             return StreamError(.closed, "The stream was closed by this side.")
         }
+        if isInParser {
+            return StreamError(.cannotDetach, "The stream's bytes are lent to a closure.")
+        }
         if readWaiter.isInUse || consumer != nil {
             return StreamError(.cannotDetach, "A task is reading from the stream.")
         }
