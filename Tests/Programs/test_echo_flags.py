@@ -8,9 +8,11 @@ import socket
 import stat
 import struct
 import time
+from pathlib import Path
 
 import pytest
 
+from program import is_alive
 from waiting import eventually
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -309,6 +311,80 @@ def test_several_loops_serve_one_unix_socket(start, path):
     assert not path.exists()
 
 
+def children(server):
+    pids = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return {int(pid) for pid in pids}
+
+
+def inodes(pid):
+    """The sockets of a process."""
+    links = (os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    return {link for link in links if link.startswith("socket:")}
+
+
+@pytest.mark.parametrize("options", [[], ["--loops", "2"]], ids=["a loop", "loops"])
+def test_several_processes_serve_one_unix_socket(start, tmp_path, options):
+    path = tmp_path / "a, b%20@c.sock"
+    server = start_unix(start, path, "--processes", "3", *options)
+    assert server.stdout == f"listening on {path}\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    workers = children(server)
+    assert len(workers) == 3
+    assert set.intersection(*map(inodes, workers | {server.pid})), "they have one socket"
+    socks = [connect_unix(path) for _ in range(60)]
+    for index, sock in enumerate(socks):
+        assert echoes(sock, b"%04d\n" % index)
+    for sock in socks:
+        sock.close()
+    assert server.stop() == 0, server.describe()
+    assert not path.exists()
+
+
+def test_a_unix_socket_outlives_its_workers(start, path):
+    server = start_unix(start, path, "--processes", "2")
+    inode = path.stat().st_ino
+
+    def is_served():
+        for _ in range(20):
+            with connect_unix(path) as sock:
+                assert echoes(sock)
+        return path.stat().st_ino == inode
+
+    killed, kept = children(server)
+    os.kill(killed, signal.SIGKILL)
+    assert is_served()
+    eventually(lambda: len(children(server) - {killed, kept}) == 1,
+               what="a new worker: " + server.describe())
+    # What ends with 0 is gone for good; the new one is alone then.
+    os.kill(kept, signal.SIGTERM)
+    eventually(lambda: kept not in children(server), what="its end")
+    assert is_served()
+    os.kill(children(server).pop(), signal.SIGTERM)
+    assert server.wait() == 0, server.describe()
+    assert not path.exists(), "the last worker has ended"
+
+
+def test_a_served_path_is_not_taken_away_by_processes(start, path):
+    first = start_unix(start, path)
+    second = start("echo-server", "--unix", path, "--processes", "2")
+    assert second.wait() == 1
+    assert str(path) in second.stderr and "listening" not in second.stdout
+    with connect_unix(path) as sock:
+        assert echoes(sock)
+    assert first.stop() == 0
+
+
+def test_a_killed_supervisor_leaves_a_file_that_is_replaced(start, path):
+    first = start_unix(start, path, "--processes", "2")
+    workers = children(first)
+    first.kill()
+    eventually(lambda: not any(map(is_alive, workers)), what="the workers' end")
+    second = start_unix(start, path, "--processes", "2")
+    with connect_unix(path) as sock:
+        assert echoes(sock)
+    assert second.stop() == 0 and not path.exists()
+
+
 def test_a_proxy_may_connect_through_a_unix_socket(start, path):
     server = start_unix(start, path, "--proxy-protocol", "unix")
     with connect_unix(path) as sock:
@@ -408,7 +484,6 @@ def test_processes_drain_for_as_long(start):
 @pytest.mark.parametrize("options,text", [
     (["--unix", "a.sock", "--port", "0"], "--port"),
     (["--unix", "a.sock", "--host", "::1"], "--host"),
-    (["--unix", "a.sock", "--processes", "2"], "--processes"),
     (["--unix", ""], "--unix"),
     (["--unix", "x" * 108], "107"),
     (["--line", "--max-line", "0"], "--max-line"),
