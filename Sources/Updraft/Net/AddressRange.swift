@@ -107,16 +107,8 @@ private struct AddressBits: Hashable {
 
     /// Nil for what is no IP address.
     init?(_ address: SocketAddress) {
-        guard var system = address.system else { return nil }
-        var bytes = [UInt8](repeating: 0, count: 16)
-        var scope: UInt32 = 0
-        switch Int(cu_address_bytes(&system, &bytes, &scope)) {
-        case Int(CU_ADDRESS_IPV4): count = 32
-        case Int(CU_ADDRESS_IPV6): count = 128
-        default: return nil
-        }
-        high = bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) }
-        low = bytes[8...].reduce(0) { $0 << 8 | UInt64($1) }
+        guard let bits = address.bits else { return nil }
+        (count, high, low) = bits
     }
 
     /// Nil for what is no numeric address; a scope (`%eth0`) means nothing in a range.

@@ -271,6 +271,12 @@ extension ListenAddress {
         }
     }
 
+    /// The path to listen on.
+    var unixAddresses: [SocketAddress] {
+        guard case .unix(let path, _) = place else { return [] }
+        return [SocketAddress(unixPath: path)]
+    }
+
     /// The IP addresses to listen on, IPv4 first.
     func socketAddresses(_ family: AddressFamily) throws -> [SocketAddress] {
         var hosts: [String]

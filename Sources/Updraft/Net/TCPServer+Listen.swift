@@ -105,7 +105,7 @@ extension TCPServer {
         // With `reusePort` the system would see nothing wrong in it.
         let own = Set(others.map(\.localAddress))
         if let twice = wanted.first(where: own.contains) { throw duplicate("\(twice)") }
-        let inherited = try inherited(wanted)
+        let inherited = try inherited(wanted + address.unixAddresses)
         if !inherited.isEmpty { return inherited }
         return try bindSockets(address).map { try listener($0) }
     }
@@ -118,10 +118,11 @@ extension TCPServer {
                 let socket = try ListeningSocket(inheriting: descriptor)
                 found.append(try listener(socket, isInherited: true))
             case .allTaken:
+                let place = address.port.map { "port \($0) on \(address.host)" } ?? address.host
                 throw StreamError(
                     .cannotListen,
-                    "port \(address.port ?? 0) on \(address.host), which this worker was given, "
-                        + "has been taken by a server of it already.")
+                    "\(place), which this worker was given, has been taken by a server of it "
+                        + "already.")
             case .notListed:
                 break
             }

@@ -125,7 +125,7 @@ extension UDPSocket {
 
     private func sendOrQueue(_ bytes: [UInt8], _ address: SocketAddress?) throws {
         if unsent.isEmpty, readiness.contains(.write), try sendNow(bytes, address) { return }
-        queue(OutgoingDatagram(bytes, to: address))
+        try queue(OutgoingDatagram(bytes, to: address))
     }
 
     /// Whether the kernel took it; false if it has no room now.

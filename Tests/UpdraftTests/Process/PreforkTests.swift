@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import Updraft
@@ -71,6 +72,39 @@ import Testing
 
     @Test func outsideWorkersThereIsNoTaskId() {
         #expect(Prefork.taskID == nil && Prefork.workerCount == nil)
+    }
+
+    @Test func theWorkersOfAPathHaveCopiesOfOneSocketWhoseFileGoesWithTheLastOfThem() throws {
+        let folder = SocketFolder()
+        let address = SocketAddress(unixPath: folder("a"))
+        let listeners = try PreforkListeners(
+            [.unix(folder("a"), mode: 0o660)], workers: 2, loops: 3)
+        #expect(listeners.addresses == [address])
+        let sockets = listeners.sockets(of: 0) + listeners.sockets(of: 1)
+        #expect(Set(sockets).count == 6)
+        for socket in sockets { #expect(try Listener.address(of: socket) == address) }
+        #expect(fileMode(folder("a")) == S_IFSOCK | 0o660)
+        listeners.close(1)
+        #expect(fileMode(folder("a")) != nil)
+        listeners.close(0)
+        #expect(fileMode(folder("a")) == nil)
+        listeners.close(0)
+    }
+
+    @Test func aFileIsRemovedWithoutAnyWorkerAndWhenAnotherAddressFails() throws {
+        let folder = SocketFolder()
+        do {
+            let listeners = try PreforkListeners([.unix(folder("a"))], workers: 1, loops: 1)
+            #expect(fileMode(folder("a")) != nil)
+            _ = listeners
+        }
+        #expect(fileMode(folder("a")) == nil)
+        let twice = #expect(throws: PreforkError.self) {
+            try PreforkListeners(
+                [.unix(folder("a")), .unix(folder("a"))], workers: 1, loops: 1)
+        }
+        #expect(twice?.message == "the address \(folder("a")) is listed twice.")
+        #expect(fileMode(folder("a")) == nil)
     }
 
     @Test func theWorkersOfAnAddressShareAPortThatTheSystemPicked() throws {
