@@ -20,7 +20,7 @@ enum ReadGoal {
 
 /// One search for a delimiter, in a buffer that grows.
 final class DelimiterSearch {
-    private var scanner: DelimiterScanner
+    private(set) var scanner: DelimiterScanner
     private let maxBytes: Int
     /// The length up to and with the delimiter.
     private var length: Int?
