@@ -16,8 +16,12 @@ struct FairnessBench {
         measure("quiet", probe)
         let flood = connectSocket(port)
         defer { close(flood) }
-        let writer = spawnThread { putLast(); pour(into: flood) }
-        let reader = spawnThread { putLast(); drain(flood) }
+        let writer = spawnThread {
+            putLast(); pour(into: flood)
+        }
+        let reader = spawnThread {
+            putLast(); drain(flood)
+        }
         measure("flooded", probe)
         shutdown(flood, Int32(SHUT_RDWR))
         pthread_join(writer, nil)

@@ -14,8 +14,8 @@ public struct TimeoutError: Error, Sendable, CustomStringConvertible {
 
 /// What the waits inside an expired scope throw, until it reaches the `withTimeout` it belongs to.
 private struct ScopeExpired: Error {
-    /// Weak, because a scope keeps what it was ended with.
-    weak let scope: TaskScope?
+    /// Its identity alone, because a scope keeps what it was ended with.
+    let scope: ObjectIdentifier
 }
 
 /// Runs `body`, and ends its waits with `TimeoutError` if it takes longer than `limit`.
@@ -38,12 +38,20 @@ public nonisolated(nonsending) func withTimeout<R>(
     let loop = IOLoop.requireCurrent()
     let scope = TaskScope(loop.executor)
     let expiry = loop.timers.add(deadline: loop.now.advanced(by: limit).nanoseconds) {
-        loop.resumingInline { scope.end(ScopeExpired(scope: scope)) }
+        loop.resumingInline { scope.end(ScopeExpired(scope: ObjectIdentifier(scope))) }
     }
     defer { loop.timers.remove(expiry) }
     do {
         return try await scope.run(below: TaskScope.current, body)
-    } catch let expired as ScopeExpired where expired.scope === scope {
-        throw TimeoutError(after: limit)
+    } catch {
+        // Not as a pattern of the `catch`: there, without -O, the compiler (6.3.1) lets a reference
+        // to the scope go to waste each time.
+        throw scope.isExpired(by: error) ? TimeoutError(after: limit) : error
+    }
+}
+
+extension TaskScope {
+    fileprivate func isExpired(by error: any Error) -> Bool {
+        (error as? ScopeExpired)?.scope == ObjectIdentifier(self)
     }
 }
