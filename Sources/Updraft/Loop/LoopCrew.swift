@@ -105,7 +105,8 @@ extension IOLoop {
     ///
     /// The loops share nothing but what is Sendable; servers with one host and port listen on it
     /// together (SO_REUSEPORT), and the kernel spreads the connections. Of those with port 0, the
-    /// first of each loop share one port that the system picks, the second ones another.
+    /// first of each loop share one port that the system picks, the second ones another, as long as
+    /// one of them listens on it.
     ///
     /// ```swift
     /// try IOLoop.run(loops: 0) { loop in
