@@ -166,15 +166,21 @@ let package = Package(
         // What the tests of streams share: the ways to connect two of them, and certificates.
         .target(
             name: "TestSupport",
-            dependencies: ["Updraft", "UpdraftTLS", "UpdraftTesting", "CTestCertificates"],
+            dependencies: [
+                "Updraft", "UpdraftTLS", "UpdraftTesting", "CTestCertificates",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             path: "Tests/TestSupport", swiftSettings: settings),
         // Tells tests how much memory is allocated.
         .target(name: "CTestMemory", path: "Tests/CTestMemory"),
+        // Lets signals interrupt the calls that move bytes, as far as tests can see.
+        .target(name: "CTestInterrupts", path: "Tests/CTestInterrupts"),
         // The behaviours of streams and what a network does to them, over every transport.
         .testTarget(
             name: "StreamTests",
             dependencies: [
                 "Updraft", "UpdraftTLS", "UpdraftTesting", "TestSupport", "CTestMemory",
+                "CTestInterrupts",
             ],
             swiftSettings: settings),
         .testTarget(

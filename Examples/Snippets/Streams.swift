@@ -48,7 +48,11 @@ func relay(_ socket: UDPSocket, to players: [SocketAddress]) async throws {
             players.map { OutgoingDatagram(datagram.bytes, to: $0) }
         }[...]
         while !rest.isEmpty {
-            rest = rest.dropFirst(try await socket.sendBatch(Array(rest)))
+            do {
+                rest = rest.dropFirst(try await socket.sendBatch(Array(rest)))
+            } catch is SystemError {
+                rest.removeFirst()  // there is no way to this player; the others get theirs
+            }
         }
     }
 }

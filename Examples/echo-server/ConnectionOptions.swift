@@ -14,8 +14,8 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A line's length at the most, its newline included: the connection with a longer one "
-                + "is closed. (default: 65536)",
+            "As --line, with a line's length at the most, its newline included: the connection "
+                + "with a longer one is closed. (default: 65536)",
             valueName: "bytes"))
     var maxLine: Int?
 
@@ -46,13 +46,12 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long SIGTERM waits for what is in flight before it cuts it.",
+            "How long SIGTERM waits for what is in flight before it cuts it; 0 cuts it at once.",
             valueName: "seconds"))
     var drain = 5.0
 
     func validate() throws {
         if let maxLine {
-            guard line else { throw ValidationError("--max-line is for --line.") }
             let most = StreamOptions().readBufferMax
             guard 1...most ~= maxLine else {
                 throw ValidationError("--max-line takes 1 to \(most) bytes, not \(maxLine).")
@@ -66,10 +65,11 @@ struct ConnectionOptions: ParsableArguments {
             throw ValidationError("--when-full is for --max-connections.")
         }
         try checkSeconds(idleTimeout, of: "--idle-timeout")
-        try checkSeconds(drain, of: "--drain")
+        try checkSeconds(drain, of: "--drain", allowsZero: true)
     }
 
-    var lineBytesMax: Int { maxLine ?? 65_536 }
+    /// Nil for bytes as they come.
+    var lineBytesMax: Int? { maxLine ?? (line ? 65_536 : nil) }
 
     var serverOptions: TCPServer.Options {
         var options = TCPServer.Options()

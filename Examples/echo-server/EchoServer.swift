@@ -85,8 +85,11 @@ struct EchoServer: ParsableCommand {
             try await server.serve(
                 until: .terminationSignals, drain: .seconds(connections.drain), ready: announce
             ) { stream in
-                try await connections.line
-                    ? echoLines(stream, maxBytes: connections.lineBytesMax) : echoBytes(stream)
+                if let lineBytesMax = connections.lineBytesMax {
+                    try await echoLines(stream, maxBytes: lineBytesMax)
+                } else {
+                    try await echoBytes(stream)
+                }
             }
         }
     }
@@ -109,9 +112,11 @@ struct EchoServer: ParsableCommand {
 }
 
 /// Refuses what is no time to wait for; nan and inf are none either.
-func checkSeconds(_ seconds: Double?, of option: String) throws {
-    guard let seconds, !(seconds > 0 && seconds <= 86_400) else { return }
-    throw ValidationError("\(option) takes seconds above 0, up to 86400, not \(seconds).")
+func checkSeconds(_ seconds: Double?, of option: String, allowsZero: Bool = false) throws {
+    guard let seconds, !(allowsZero && seconds == 0) else { return }
+    guard !(seconds > 0 && seconds <= 86_400) else { return }
+    let range = allowsZero ? "from 0" : "above 0,"
+    throw ValidationError("\(option) takes seconds \(range) up to 86400, not \(seconds).")
 }
 
 nonisolated(nonsending) func echoBytes(_ stream: IOStream) async throws {

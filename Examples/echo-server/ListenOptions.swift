@@ -23,8 +23,8 @@ struct ListenOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Processes that share the port, each with so many loops, and one that looks after "
-                + "them. 0 is one per processor; 1 is this process alone.",
+            "Processes that share the port or the path, each with so many loops, and one that "
+                + "looks after them. 0 is one per processor; 1 is this process alone.",
             valueName: "n"))
     var processes = 1
 
@@ -59,16 +59,13 @@ struct ListenOptions: ParsableArguments {
         guard host == nil, port == nil else {
             throw ValidationError("--unix takes the place of --host and --port.")
         }
-        guard processes == 1 else {
-            throw ValidationError(
-                "--unix is for one process; leave --processes at 1. Several --loops share the "
-                    + "socket.")
-        }
     }
 
     /// What the supervisor of several processes listens on.
     var shared: Prefork.ListenAddress {
-        .tcp(host: host ?? ListenOptions.defaultHost, port: port ?? ListenOptions.defaultPort)
+        if let unix { return .unix(unix) }
+        return .tcp(
+            host: host ?? ListenOptions.defaultHost, port: port ?? ListenOptions.defaultPort)
     }
 
     var address: ListenAddress {

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +20,19 @@ static atomic_bool taken[3];
 static int duplicate(int fd) {
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     return copy < 0 ? -errno : copy;
+}
+
+// Pipes, and terminals on the side of their programs: the other side (/dev/ptmx) opened anew is a new
+// terminal, and so may any other device be a new one of its kind.
+static bool may_be_reopened(int fd, const struct stat *info) {
+    if (S_ISFIFO(info->st_mode)) return true;
+    if (!isatty(fd)) return false;
+#ifdef TIOCGPTN
+    unsigned int terminal;
+    return ioctl(fd, TIOCGPTN, &terminal) < 0;
+#else
+    return true;
+#endif
 }
 
 // O_NONBLOCK is a mark of the open file, which a terminal's other users and the parent share. What
@@ -48,9 +63,12 @@ static int open_copy(int number, bool is_output, enum cu_standard_kind *kind) {
     if (S_ISSOCK(info.st_mode)) {
         *kind = CU_STANDARD_SOCKET;
     } else if (S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode)) {
-        int own = reopen(number, is_output, &info);
-        *kind = own < 0 ? CU_STANDARD_SHARED : CU_STANDARD_OWN;
-        if (own >= 0) return own;
+        int own = may_be_reopened(number, &info) ? reopen(number, is_output, &info) : -ENOTSUP;
+        *kind = S_ISFIFO(info.st_mode) ? CU_STANDARD_SHARED_PIPE : CU_STANDARD_SHARED;
+        if (own >= 0) {
+            *kind = CU_STANDARD_OWN;
+            return own;
+        }
     } else {
         *kind = CU_STANDARD_FILE;
     }
@@ -84,10 +102,39 @@ int cu_standard_ready(int fd, bool is_output) {
     return n < 0 ? -errno : n;
 }
 
+// Standard input and output may be one socket, which tells an error to one caller only.
+static pthread_mutex_t failure_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    dev_t device;
+    ino_t inode;
+    int error;
+} failure;
+
+// The error of the socket, now or before, as a positive errno; `now` is what it has just told.
+static int failure_of(int fd, int now) {
+    struct stat info;
+    if (fstat(fd, &info) < 0) return now;
+    pthread_mutex_lock(&failure_lock);
+    bool is_same = failure.device == info.st_dev && failure.inode == info.st_ino;
+    if (now == 0) {
+        if (is_same) now = failure.error;
+    } else if (now != EPIPE && (!is_same || failure.error == 0)) {
+        failure.device = info.st_dev;
+        failure.inode = info.st_ino;
+        failure.error = now;
+    }
+    pthread_mutex_unlock(&failure_lock);
+    return now;
+}
+
+int cu_standard_error(int fd) { return failure_of(fd, cu_socket_error(fd)); }
+
 ssize_t cu_standard_recv(int fd, void *buffer, size_t size) {
     ssize_t n;
     do n = recv(fd, buffer, size, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
+    if (n == 0) return -failure_of(fd, 0);
+    if (n < 0 && errno != EAGAIN) return -failure_of(fd, errno);
     return n < 0 ? -errno : n;
 }
 
@@ -95,5 +142,10 @@ ssize_t cu_standard_send(int fd, const void *buffer, size_t size) {
     ssize_t n;
     do n = send(fd, buffer, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EPIPE) {
+        int error = failure_of(fd, 0);
+        return error ? -error : -EPIPE;
+    }
+    if (n < 0 && errno != EAGAIN) return -failure_of(fd, errno);
     return n < 0 ? -errno : n;
 }

@@ -22,7 +22,8 @@ const int cu_eagain = EAGAIN, cu_eintr = EINTR, cu_epipe = EPIPE, cu_econnreset 
           cu_econnaborted = ECONNABORTED, cu_etimedout = ETIMEDOUT, cu_einprogress = EINPROGRESS,
           cu_emfile = EMFILE, cu_enfile = ENFILE, cu_enobufs = ENOBUFS, cu_enomem = ENOMEM,
           cu_einval = EINVAL, cu_ebadf = EBADF, cu_eexist = EEXIST, cu_enoent = ENOENT,
-          cu_eaddrinuse = EADDRINUSE, cu_enotconn = ENOTCONN, cu_enosys = ENOSYS;
+          cu_eaddrinuse = EADDRINUSE, cu_enotconn = ENOTCONN, cu_enosys = ENOSYS,
+          cu_emsgsize = EMSGSIZE, cu_edestaddrreq = EDESTADDRREQ;
 
 void cu_error_text(int error, char *buffer, size_t size) {
     if (size == 0) return;

@@ -131,6 +131,14 @@ def run(command, folder, seconds=15.0):
                              f"{late.stdout}\n{late.stderr}") from None
 
 
+def is_alive(pid):
+    """Whether the process is there and has not ended; one that waits to be collected has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def neovim():
     """The path of Neovim, or None."""
     return shutil.which("nvim")

@@ -8,9 +8,11 @@ import socket
 import stat
 import struct
 import time
+from pathlib import Path
 
 import pytest
 
+from program import is_alive
 from waiting import eventually
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -160,10 +162,17 @@ def test_a_line_above_max_line_closes_its_connection_alone(start):
         assert receive_to_end(sock) == b"", "it is too long before its end has come"
 
 
-def test_lines_up_to_max_line_are_echoed(start):
-    server = start_echo(start, "--line", "--max-line", "200000")
+@pytest.mark.parametrize("options", [["--line"], []], ids=["with --line", "alone"])
+def test_lines_up_to_max_line_are_echoed(start, options):
+    server = start_echo(start, "--max-line", "200000", *options)
     with connect(server) as sock:
         assert echoes(sock, b"x" * 199_999 + b"\n")
+        # Lines, not bytes as they come.
+        sock.sendall(b"no line yet")
+        for _ in range(20):
+            with connect(server) as other:
+                assert echoes(other)
+        assert has_nothing(sock)
 
 
 @pytest.mark.parametrize("options", [[], ["--line"]])
@@ -302,6 +311,80 @@ def test_several_loops_serve_one_unix_socket(start, path):
     assert not path.exists()
 
 
+def children(server):
+    pids = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return {int(pid) for pid in pids}
+
+
+def inodes(pid):
+    """The sockets of a process."""
+    links = (os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    return {link for link in links if link.startswith("socket:")}
+
+
+@pytest.mark.parametrize("options", [[], ["--loops", "2"]], ids=["a loop", "loops"])
+def test_several_processes_serve_one_unix_socket(start, tmp_path, options):
+    path = tmp_path / "a, b%20@c.sock"
+    server = start_unix(start, path, "--processes", "3", *options)
+    assert server.stdout == f"listening on {path}\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    workers = children(server)
+    assert len(workers) == 3
+    assert set.intersection(*map(inodes, workers | {server.pid})), "they have one socket"
+    socks = [connect_unix(path) for _ in range(60)]
+    for index, sock in enumerate(socks):
+        assert echoes(sock, b"%04d\n" % index)
+    for sock in socks:
+        sock.close()
+    assert server.stop() == 0, server.describe()
+    assert not path.exists()
+
+
+def test_a_unix_socket_outlives_its_workers(start, path):
+    server = start_unix(start, path, "--processes", "2")
+    inode = path.stat().st_ino
+
+    def is_served():
+        for _ in range(20):
+            with connect_unix(path) as sock:
+                assert echoes(sock)
+        return path.stat().st_ino == inode
+
+    killed, kept = children(server)
+    os.kill(killed, signal.SIGKILL)
+    assert is_served()
+    eventually(lambda: len(children(server) - {killed, kept}) == 1,
+               what="a new worker: " + server.describe())
+    # What ends with 0 is gone for good; the new one is alone then.
+    os.kill(kept, signal.SIGTERM)
+    eventually(lambda: kept not in children(server), what="its end")
+    assert is_served()
+    os.kill(children(server).pop(), signal.SIGTERM)
+    assert server.wait() == 0, server.describe()
+    assert not path.exists(), "the last worker has ended"
+
+
+def test_a_served_path_is_not_taken_away_by_processes(start, path):
+    first = start_unix(start, path)
+    second = start("echo-server", "--unix", path, "--processes", "2")
+    assert second.wait() == 1
+    assert str(path) in second.stderr and "listening" not in second.stdout
+    with connect_unix(path) as sock:
+        assert echoes(sock)
+    assert first.stop() == 0
+
+
+def test_a_killed_supervisor_leaves_a_file_that_is_replaced(start, path):
+    first = start_unix(start, path, "--processes", "2")
+    workers = children(first)
+    first.kill()
+    eventually(lambda: not any(map(is_alive, workers)), what="the workers' end")
+    second = start_unix(start, path, "--processes", "2")
+    with connect_unix(path) as sock:
+        assert echoes(sock)
+    assert second.stop() == 0 and not path.exists()
+
+
 def test_a_proxy_may_connect_through_a_unix_socket(start, path):
     server = start_unix(start, path, "--proxy-protocol", "unix")
     with connect_unix(path) as sock:
@@ -351,6 +434,37 @@ def test_what_outlasts_the_drain_is_cut(start, options):
     assert "1 connection was cut in the middle of its work." in server.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("options", [[], ["--processes", "2"]], ids=["one", "processes"])
+def test_a_drain_of_0_cuts_at_once(start, options):
+    server = start_echo(start, "--line", "--drain", "0", *options)
+    with half_a_line(server) as sock:
+        assert server.stop(seconds=4) == 1, server.describe()
+        assert receive_to_end(sock) == b""
+    assert "1 connection was cut in the middle of its work." in server.stderr, server.describe()
+
+
+def test_a_drain_of_0_has_nothing_to_cut_between_lines(start):
+    server = start_echo(start, "--line", "--drain", "0")
+    with connect(server) as sock:
+        assert echoes(sock)
+        assert server.stop(seconds=4) == 0, server.describe()
+
+
+@pytest.mark.parametrize("part", [b"", b"PROXY TCP4 198.51.", BINARY[:20]],
+                         ids=["nothing", "text", "binary"])
+def test_a_header_that_is_still_to_come_does_not_hold_up_the_end(start, part):
+    server = start_echo(start, "--drain", "30", "--proxy-protocol", "127.0.0.1")
+    with connect(server) as pending, connect(server) as served:
+        served.sendall(TEXT)
+        assert echoes(served)
+        pending.sendall(part)
+        # No handler has it, so nothing is cut.
+        assert server.stop(seconds=5) == 0, server.describe()
+        assert "2 connections to drain" in server.stderr, server.describe()
+        assert receive_to_end(pending) == b""
+        assert receive_to_end(served) == b""
+
+
 def test_the_drain_is_not_waited_for_in_vain(start):
     server = start_echo(start, "--line", "--drain", "600")
     with connect(server) as sock:
@@ -370,22 +484,21 @@ def test_processes_drain_for_as_long(start):
 @pytest.mark.parametrize("options,text", [
     (["--unix", "a.sock", "--port", "0"], "--port"),
     (["--unix", "a.sock", "--host", "::1"], "--host"),
-    (["--unix", "a.sock", "--processes", "2"], "--processes"),
     (["--unix", ""], "--unix"),
     (["--unix", "x" * 108], "107"),
-    (["--max-line", "10"], "--line"),
     (["--line", "--max-line", "0"], "--max-line"),
+    (["--max-line", "0"], "--max-line"),
     (["--line", "--max-line", "-1"], "--max-line"),
     (["--line", "--max-line", "104857601"], "104857600"),
     (["--max-connections", "0"], "--max-connections"),
     (["--max-connections", "1000001"], "1000000"),
     (["--when-full", "refuse"], "--max-connections"),
     (["--max-connections", "5", "--when-full", "panic"], "panic"),
-    (["--idle-timeout=0"], "--idle-timeout"),
+    (["--idle-timeout=0"], "above 0, up to 86400"),
     (["--idle-timeout=-1"], "--idle-timeout"),
     (["--idle-timeout=nan"], "--idle-timeout"),
     (["--drain=-1"], "--drain"),
-    (["--drain=inf"], "--drain"),
+    (["--drain=inf"], "from 0 up to 86400"),
     (["--drain=soon"], "--drain"),
     (["--proxy-protocol", "10.0.0.0/33"], "between 0 and 32"),
     (["--proxy-protocol", "10.1.2.3/8"], "10.0.0.0/8"),

@@ -11,16 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from program import binary, environment, run
+from program import binary, environment, is_alive, run
 from waiting import eventually
-
-
-def is_alive(pid):
-    """Whether the process is there and has not ended; one that waits to be collected has."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def workers_of(program):

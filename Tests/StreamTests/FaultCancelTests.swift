@@ -1,3 +1,4 @@
+import CTestMemory
 import Glibc
 import TestSupport
 import Testing
@@ -216,6 +217,27 @@ import UpdraftTesting
             #expect(try await socket.receive().bytes == "x".bytes)
             socket.close()
             try await expectNothingLeft(since: before, on: loop)
+        }
+    }
+
+    @Test("no memory grows with time-outs and cancellations")
+    func waitsThatWereGivenUpLeaveNoMemoryBehind() async throws {
+        try await withVirtualLoop { loop in
+            let (near, far) = try MemoryStream.pair(on: loop)
+            var allocated: [Int] = []
+            for _ in 0..<3 {
+                for _ in 0..<1_000 {
+                    _ = await failure {
+                        try await withTimeout(.seconds(1)) { try await near.read(upTo: 1) }
+                    }
+                    let reading = loop.async { try await far.read(until: "\n") }
+                    try await loop.nextTurn()
+                    reading.cancel()
+                    _ = await failure { try await reading.value }
+                }
+                allocated.append(Int(tm_allocated_bytes()))
+            }
+            #expect(allocated[2] <= allocated[1] + 64_000, "\(allocated)")
         }
     }
 

@@ -107,23 +107,27 @@ import UpdraftTesting
     }
 
     /// Held: 3.2.10, 3.2.11.
-    @Test("3.2.10, 11: small shares of the turn", arguments: TransportKind.allCases)
+    @Test("3.2.10, 11: more than the buffer holds", arguments: TransportKind.allCases)
     func whatIsLeftInTheKernelAtTheCloseIsDelivered_3_2_10_11(
         over kind: TransportKind
     ) async throws {
         try await withLoop { loop in
-            loop.limits.streamBytesMax = 256
             let options = streamOptions { $0.readBufferMax = 2_048 }
             let (near, far) = try await kind.pair(on: loop, options)
-            loop.spawn {
-                try await far.write([UInt8](repeating: 65, count: 1_500))
-                try await far.write("\r\n" + String(repeating: "B", count: 400))
-                far.close()
-            }
-            #expect(try await near.read(until: "\r\n").count == 1_502)
+            var random = SeededGenerator(seed: 10)
+            let (line, rest) = (random.bytes(1_500).filter { $0 != 10 } + [10], random.bytes(4_000))
+            try await far.write(line + rest)
+            far.close()
+            #expect(try await near.read(until: "\n") == line)
             try await far.closed()
-            #expect(try await near.read(exactly: 100).count == 100)
-            #expect(try await near.readToEnd().count == 300)
+            try await loop.turns(5)
+            // The buffer is smaller than what came.
+            #expect(near.mayHaveUnreadInput)
+            #expect(near.unparsedBytes < 2_048)
+            #expect(try await near.read(exactly: 100) == Array(rest[..<100]))
+            #expect(near.unparsedBytes < 2_048)
+            #expect(try await near.read(exactly: 2_000) == Array(rest[100..<2_100]))
+            #expect(try await near.readToEnd() == Array(rest[2_100...]))
         }
     }
 
@@ -176,6 +180,7 @@ import UpdraftTesting
             try await far.write("no newline")
             far.close()
             #expect(try await reading.value == .endOfStream)
+            #expect(try await near.readToEnd() == "no newline".bytes)
         }
     }
 
@@ -195,6 +200,32 @@ import UpdraftTesting
             try await loop.turns(3)
             #expect(calls == 1)
             withExtendedLifetime(far) {}
+        }
+    }
+
+    /// The read has the end; when nobody reads any more, the callback runs.
+    /// Held: 3.2.15.
+    @Test(arguments: TransportKind.allCases)
+    func thePeersCloseEndsThePendingReadAndRunsTheCallback_3_2_15_J9(
+        over kind: TransportKind
+    ) async throws {
+        try await withLoop { loop in
+            let (near, far) = try await kind.pair(on: loop)
+            var calls = 0
+            near.onClose { calls += 1 }
+            let reading = loop.async { await streamFailure { try await near.read(until: "\n") } }
+            try await loop.turns(until: { near.isReading })
+            #expect(calls == 0)
+            far.close()
+            #expect(try await reading.value == .endOfStream)
+            // Whoever read the end may answer, and closes.
+            try await loop.turns(3)
+            #expect(calls == 0)
+            try await near.write("a last word")
+            near.close()
+            try await loop.turns(until: { calls > 0 })
+            try await loop.turns(3)
+            #expect(calls == 1)
         }
     }
 

@@ -27,10 +27,8 @@ import UpdraftTesting
     func anEndThatCameBeforeTheCallbackIsNoticedToo_J9(over kind: TransportKind) async throws {
         try await withLoop { loop in
             let (near, far) = try await kind.pair(on: loop)
-            near.close()
-            try await near.closed()
+            near.endWriting()
             try await loop.turns(5)
-            #expect(!far.isClosed)
             try await far.closed()
         }
     }

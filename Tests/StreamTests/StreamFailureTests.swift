@@ -38,6 +38,7 @@ import UpdraftTesting
     @Test(arguments: StreamFailureTests.readKinds)
     func anErrorMetAtOnceIsThrownByTheReadItself_3_2_34_35(kind: Int) async throws {
         try await withLoop { loop in
+            let log = LogCapture(of: loop)
             let (stream, script, peer) = try scripted(on: loop)
             try await peer.write("x")
             try await peer.flush()
@@ -50,6 +51,8 @@ import UpdraftTesting
             // Before anything else had a turn.
             #expect(loop.turnNumber == turn)
             #expect(stream.isClosed)
+            try await loop.turns(3)
+            #expect(log.all.isEmpty && log.unhandled == 0)
         }
     }
 
@@ -57,8 +60,7 @@ import UpdraftTesting
     @Test(arguments: StreamFailureTests.readKinds)
     func anErrorMetLaterGoesToTheReadOnceAndToNobodyElse_3_2_36_J15(kind: Int) async throws {
         try await withLoop { loop in
-            var unhandled = 0
-            loop.onUnhandledError = { _, _ in unhandled += 1 }
+            let log = LogCapture(of: loop)
             let (stream, script, peer) = try scripted(on: loop)
             let reading = loop.async { await failure { try await Self.read(kind, stream) } }
             try await loop.turns(3)
@@ -69,7 +71,75 @@ import UpdraftTesting
             #expect(error?.cause as? SystemError == Self.reset)
             #expect((stream.closeReason?.cause as? SystemError)?.isDisconnect == true)
             try await loop.turns(3)
-            #expect(unhandled == 0)
+            #expect(log.all.isEmpty && log.unhandled == 0)
+        }
+    }
+
+    /// One that is idle, one that is read, one that is written, and a server's connection.
+    @Test(.enabled(if: pollerTellsFailuresUnasked), arguments: TransportKind.withReset)
+    func resetsAndBrokenPipesMakeNoNoise_J15(over kind: TransportKind) async throws {
+        try await withLoop { loop in
+            let log = LogCapture(of: loop)
+            for way in 0..<3 {
+                let (near, far) = try await kind.pair(on: loop)
+                let task = loop.async {
+                    switch way {
+                    case 0: break
+                    case 1: _ = try await near.read(exactly: 1)
+                    default:
+                        while true {
+                            try await near.write([UInt8](repeating: 1, count: 10_000))
+                            try await near.flush()
+                        }
+                    }
+                }
+                try await loop.turns(5)
+                far.abort()
+                try await near.closed()
+                #expect((near.closeReason?.cause as? SystemError)?.isDisconnect == true)
+                _ = await failure { try await task.value }
+            }
+            let server = TCPServer(port: 0)
+            log.add(server)
+            try server.listen { stream in _ = try await stream.readToEnd() }
+            let client = try await TCPClient.connect(host: "127.0.0.1", port: server.port)
+            try await client.write("x")
+            try await client.flush()
+            try await loop.turns(until: { server.connectionCount == 1 })
+            client.abort()
+            try await loop.turns(until: { server.connectionCount == 0 })
+            #expect(log.noise == [])
+        }
+    }
+
+    /// A read has what it waits for as soon as it came, whatever comes behind it.
+    @Test(arguments: StreamFailureTests.readKinds.filter { $0 != 3 })
+    func aReadHasItsBytesAlthoughACloseFollowsAtOnce_J8(kind: Int) async throws {
+        try await withLoop { loop in
+            let (stream, script, peer) = try scripted(on: loop)
+            let reading = loop.async { await streamFailure { try await Self.read(kind, stream) } }
+            try await loop.turns(until: { stream.isReading })
+            try peer.enqueue("12345678\n".bytes)
+            peer.sendNow()
+            #expect(!reading.isDone)
+            script.onReady?(.read)
+            stream.close()
+            // What waits for more, waits in vain.
+            let isEndless = kind > 5
+            #expect(try await reading.value == (isEndless ? .closed : nil))
+        }
+    }
+
+    /// Half of what it waits for is no answer, and is not lost.
+    @Test func aReadToTheEndFailsWithTheCloseAndItsBytesStay_J8() async throws {
+        try await withLoop { loop in
+            let (stream, _, peer) = try scripted(on: loop)
+            let reading = loop.async { await streamFailure { try await stream.readToEnd() } }
+            try await peer.write("half")
+            try await loop.turns(until: { stream.unparsedBytes == 4 })
+            stream.close()
+            #expect(try await reading.value == .closed)
+            #expect(try await stream.read(exactly: 4) == "half".bytes)
         }
     }
 

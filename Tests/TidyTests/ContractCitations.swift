@@ -54,7 +54,7 @@ struct ContractCitations {
         return false
     }
 
-    private static func declared(in line: Substring, isPython: Bool) -> String? {
+    static func declared(in line: Substring, isPython: Bool) -> String? {
         let words = line.split { !($0.isLetter || $0.isNumber || $0 == "_") }
         guard let keyword = words.firstIndex(of: isPython ? "def" : "func"),
             keyword + 1 < words.count
@@ -64,7 +64,7 @@ struct ContractCitations {
 
     /// From the comment above a function to its line. What is before it ends with a blank line or a
     /// brace.
-    private static func head(_ file: SourceFile, _ line: Int) -> ArraySlice<Substring> {
+    static func head(_ file: SourceFile, _ line: Int) -> ArraySlice<Substring> {
         var first = line
         while first > 0 {
             let above = file.lines[first - 1].reversed().drop { $0 == " " }

@@ -19,6 +19,13 @@ import Testing
                     @Test func races_3_4_22_23() {}
                     @Test("3.2-39, 40: a certificate") func checks() {}
                     @Test func waits_3_7() {}
+
+                    /// It ends, too.
+                    /// Held: 3.2.6, 7, J4.
+                    @Test(arguments: [1])
+                    func ends(
+                        number: Int
+                    ) {}
                     // @Test func commentedOut() {}
                 }
                 """),
@@ -71,12 +78,12 @@ import Testing
 
     @Test(arguments: ["differs", "left out", "left out:", "differs: so so"])
     func aDifferenceWithoutAReasonIsReported(verdict: String) {
-        let found = messages("| A1 | it starts | \(verdict) | `LoopTests/startsOnce_A1` |")
-        #expect(found == ["5: row A1 does not say why"])
+        let found = messages("| A2 | it starts | \(verdict) | `LoopTests/startsOnce_A1` |")
+        #expect(found == ["5: row A2 does not say why"])
     }
 
     @Test func whatIsLeftOutWithAReasonNeedsNoTest() {
-        #expect(messages("| A1 | it starts | left out: the language has none | |").isEmpty)
+        #expect(messages("| A2 | it starts | left out: the language has none | |").isEmpty)
     }
 
     @Test(arguments: [
@@ -98,7 +105,40 @@ import Testing
     ])
     func aRowOfTheListsThatNoTestOfItsCitesIsReported(row: String, test: String) {
         let found = messages("| \(row) | it ends | held | `\(test)` |")
-        #expect(found == ["5: row \(row) is cited by none of its tests"])
+        #expect(found.contains("5: row \(row) is cited by none of its tests"))
+    }
+
+    @Test(arguments: [
+        ("3.1.44", "endsOnce_3_1_44", 6), ("3.4.23", "races_3_4_22_23", 11),
+        ("3.2.6", "ends", 18), ("3.2.7", "ends", 18),
+    ])
+    func aTestThatItsRowDoesNotNameIsReported(row: String, test: String, line: Int) {
+        let found = messages("| \(row) | it ends | held | `scripts/check-hops` |")
+        #expect(found == ["\(line): \(test) holds row \(row), which does not name it"])
+        #expect(messages("| \(row) | it ends | held | `LoopTests/\(test)` |").isEmpty)
+    }
+
+    @Test(arguments: [("A1", "startsOnce_A1", 2), ("J4", "ends", 18), ("3.2.6", "ends", 18)])
+    func aTestOfARowThatIsLeftOutIsReported(row: String, test: String, line: Int) {
+        let found = messages("| \(row) | it ends | left out: the language has none | |")
+        #expect(found == ["\(line): \(test) holds row \(row), which is left out"])
+    }
+
+    @Test func whatTestsClaimIsReadFromNamesAndComments() {
+        #expect(ContractClaims.rows(inName: "ends_3_2_10_11_J9") == ["3.2.10", "3.2.11", "J9"])
+        #expect(ContractClaims.rows(inName: "ends_B7_3_1_26") == ["B7", "3.1.26"])
+        #expect(ContractClaims.rows(inName: "ends_F2_45") == ["F2"])
+        #expect(ContractClaims.rows(inName: "waits_3_7") == [])
+        #expect(ContractClaims.rows(inName: "reads3Bytes_22") == [])
+        #expect(
+            ContractClaims.rows(inComment: "/// Held: 3.2.1, 2, 3.3.4.") == [
+                "3.2.1", "3.2.2", "3.3.4",
+            ])
+        #expect(
+            ContractClaims.rows(inComment: "/// Conformance list 3.2, 12, and J4.") == [
+                "3.2.12", "J4",
+            ])
+        #expect(ContractClaims.rows(inComment: "/// Contract row 3.2.1.") == [])
     }
 
     @Test(arguments: ["", "open", "Held", "to do: some day soon"])
@@ -112,7 +152,7 @@ import Testing
         #expect(messages(row, required: ["A1", "A2"]) == ["1: row A2 is missing"])
         #expect(messages(row, row) == ["6: row A1 stands in line 5 already"])
         #expect(messages("| A1 | a | b | held | |") == ["5: a row has four cells"])
-        #expect(messages("| A1 |  | left out: it just is | |").count == 1)
+        #expect(messages("| A2 |  | left out: it just is | |").count == 1)
     }
 
     @Test func theListOfRowsIsWhole() {

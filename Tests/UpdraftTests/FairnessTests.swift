@@ -21,7 +21,33 @@ import UpdraftTesting
         func abort() {}
     }
 
-    private enum Reader: CaseIterable { case reads, chunks, consumer }
+    private enum Reader: CaseIterable {
+        case reads, chunks, exact, lent, intoArray, consumer, closing
+
+        func start(_ stream: IOStream, _ loop: IOLoop) {
+            switch self {
+            case .reads:
+                loop.spawn { while true { _ = try await stream.read(upTo: 1_000) } }
+            case .chunks:
+                loop.spawn { for try await _ in stream.chunks {} }
+            case .exact:
+                loop.spawn { while true { _ = try await stream.read(exactly: 3 << 20) } }
+            case .lent:
+                loop.spawn {
+                    while true { _ = try await stream.read(atLeast: 3 << 20) { $0.byteCount } }
+                }
+            case .intoArray:
+                loop.spawn {
+                    var array = [UInt8](repeating: 0, count: 3 << 20)
+                    while true { try await stream.read(into: &array) }
+                }
+            case .consumer:
+                stream.consume(onBytes: { $0.count }, onEnd: { _ in })
+            case .closing:
+                stream.close(lingering: .seconds(3_600))
+            }
+        }
+    }
 
     @Test(arguments: Reader.allCases)
     private func aFloodingConnectionDoesNotStarveAnother(reader: Reader) async throws {
@@ -29,11 +55,7 @@ import UpdraftTesting
             loop.limits.streamBytesMax = 1 << 20
             let flood = FloodTransport()
             let stream = try IOStream(flood, loop: loop)
-            switch reader {
-            case .reads: loop.spawn { while true { _ = try await stream.read(upTo: 1_000) } }
-            case .chunks: loop.spawn { for try await _ in stream.chunks {} }
-            case .consumer: stream.consume(onBytes: { $0.count }, onEnd: { _ in })
-            }
+            reader.start(stream, loop)
             let (near, far) = try MemoryStream.pair(on: loop)
             loop.spawn { for try await chunk in far.chunks { try await far.write(chunk) } }
             let turnBefore = loop.turnNumber
@@ -49,5 +71,66 @@ import UpdraftTesting
             // 16 reads of 64 KiB are a stream's share of a turn.
             #expect(flood.reads <= (turns + 1) * 17)
         }
+    }
+
+    /// Events go on to come while a stream waits for its next share.
+    @Test(arguments: Reader.allCases)
+    private func aFloodSchedulesNoMoreWorkFromTurnToTurn(reader: Reader) async throws {
+        try await withLoop { loop in
+            loop.limits.streamBytesMax = 1 << 20
+            let flood = FloodTransport()
+            let stream = try IOStream(flood, loop: loop)
+            reader.start(stream, loop)
+            func tell() {
+                flood.onReady?(.read)
+                loop.addCallback(tell)
+            }
+            tell()
+            try await loop.turns(200)
+            let before = loop.metrics
+            try await loop.turns(50)
+            let since = loop.metrics.since(before)
+            #expect(flood.reads > 200)
+            #expect(since.callbacks <= 6 * since.turns)
+        }
+    }
+
+    /// A peer that takes all it is given does not keep the loop sending.
+    @Test func aStreamSendsItsShareOfATurn() async throws {
+        try await withLoop { loop in
+            loop.limits.streamBytesMax = 100_000
+            let sink = SinkTransport()
+            let stream = try IOStream(sink, loop: loop)
+            for _ in 0..<1_000 { try stream.enqueue([UInt8](repeating: 1, count: 20_000)) }
+            var most = 0
+            while stream.unsentBytes > 0 {
+                let before = sink.written
+                try await loop.nextTurn()
+                most = max(most, sink.written - before)
+            }
+            #expect(sink.written == 20_000_000)
+            // What is gathered for one call, and that twice, by the flush and the callback.
+            #expect(most <= 4_000_000)
+        }
+    }
+
+    /// Takes whatever it is given.
+    private final class SinkTransport: Transport {
+        private(set) var written = 0
+        var descriptor: Int32? { nil }
+        var onReady: ((IOEvents) -> Void)?
+
+        func read(into buffer: UnsafeMutableRawBufferPointer) -> TransportRead { .wouldBlock }
+        func write(_ bytes: UnsafeRawBufferPointer) -> Int {
+            written += bytes.count
+            return bytes.count
+        }
+        func write(_ pieces: [UnsafeRawBufferPointer]) -> Int {
+            pieces.reduce(0) { $0 + write($1) }
+        }
+        func shutdownWrite() {}
+        func takePendingError() -> SystemError? { nil }
+        func close() {}
+        func abort() {}
     }
 }

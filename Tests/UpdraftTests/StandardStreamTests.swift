@@ -358,12 +358,12 @@ import UpdraftTesting
 }
 
 /// Ends the process, with the line.
-private func must(_ holds: Bool, line: Int = #line) {
+func must(_ holds: Bool, line: Int = #line) {
     precondition(holds, "what stands in line \(line) does not hold")
 }
 
 /// A new terminal: the side of its user, and that of its programs.
-private func openTerminal() -> (master: Int32, terminal: Int32) {
+func openTerminal() -> (master: Int32, terminal: Int32) {
     let master = open("/dev/ptmx", O_RDWR | O_NOCTTY)
     // TIOCSPTLCK and TIOCGPTN.
     var (isLocked, number): (Int32, Int32) = (0, -1)

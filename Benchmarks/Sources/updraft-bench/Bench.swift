@@ -8,7 +8,7 @@ struct Bench {
         usage: updraft-bench timers updraft|updraft-context|heap [COUNT]
                updraft-bench async [COUNT]
                updraft-bench reads [COUNT]
-               updraft-bench fairness [COUNT]
+               updraft-bench fairness PORT [COUNT]
 
         """
 
@@ -32,8 +32,11 @@ struct Bench {
             let count = arguments.popFirst().flatMap { Int($0) } ?? 20
             try ReadBench(count: count).run()
         case "fairness":
+            guard let port = arguments.popFirst().flatMap({ Int($0) }) else {
+                return print(usage, terminator: "")
+            }
             let count = arguments.popFirst().flatMap { Int($0) } ?? 2_000
-            try FairnessBench(count: count).run()
+            FairnessBench(port: port, count: count).run()
         default:
             print(usage, terminator: "")
         }

@@ -1,21 +1,23 @@
 import Glibc
-import Updraft
 
-/// What a connection that floods does to another one on the same loop: the round trip of one byte,
-/// without and with a flood beside it.
+/// What a connection that floods does to another one of the same echo server: the round trip of one
+/// byte, without and with a flood beside it.
+///
+/// Server and load each need a processor, or it is the system's shares that are measured and not
+/// the loop's: `Benchmarks/compare fairness` sees to it.
 struct FairnessBench {
+    let port: Int
     let count: Int
 
-    func run() throws {
-        let server = try EchoThread()
-        defer { server.stop() }
-        let probe = connectSocket(server.port)
+    func run() {
+        putFirst()
+        let probe = connectSocket(port)
         defer { close(probe) }
         measure("quiet", probe)
-        let flood = connectSocket(server.port)
+        let flood = connectSocket(port)
         defer { close(flood) }
-        let writer = spawnThread { pour(into: flood) }
-        let reader = spawnThread { drain(flood) }
+        let writer = spawnThread { putLast(); pour(into: flood) }
+        let reader = spawnThread { putLast(); drain(flood) }
         measure("flooded", probe)
         shutdown(flood, Int32(SHUT_RDWR))
         pthread_join(writer, nil)
@@ -40,37 +42,6 @@ struct FairnessBench {
         print(
             "updraft echo-of-a-byte-\(what) us: median \(microseconds(0.5)),",
             "99th percentile \(microseconds(0.99)), most \(microseconds(1))")
-    }
-}
-
-/// An echo server on a thread of its own.
-private final class EchoThread {
-    let port: Int
-    private let remote: IOLoop.Remote
-    private let thread: pthread_t
-
-    init() throws {
-        let made = Handover<(port: Int, remote: IOLoop.Remote)>()
-        thread = spawnThread {
-            do {
-                try IOLoop.run { loop in
-                    let server = TCPServer(port: 0)
-                    try server.bind()
-                    made.give((server.port, loop.remote))
-                    try await server.serve { stream in
-                        for try await chunk in stream.chunks { try await stream.write(chunk) }
-                    }
-                }
-            } catch {
-                precondition(error is LoopError, "the server ended: \(error)")
-            }
-        }
-        (port, remote) = made.wait()
-    }
-
-    func stop() {
-        remote.stop()
-        pthread_join(thread, nil)
     }
 }
 

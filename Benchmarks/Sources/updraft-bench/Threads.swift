@@ -1,7 +1,6 @@
 // Unsafe: `@unchecked Sendable` and raw pointers. `Answer` is a semaphore of the system, which any
-// thread may use until its last owner lets go; the value of a `Handover` is written before its
-// semaphore is raised and read after; a `ThreadBody` goes with its one reference to the thread that
-// is made for it.
+// thread may use until its last owner lets go; a `ThreadBody` goes with its one reference to the
+// thread that is made for it.
 
 import Glibc
 
@@ -48,25 +47,6 @@ func spawnThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
     return thread
 }
 
-/// One value from one thread to another.
-final class Handover<Value: Sendable>: @unchecked Sendable {
-    private var value: Value?
-    private let isThere = Answer()
-
-    func give(_ value: Value) {
-        self.value = value
-        isThere.give()
-    }
-
-    /// Blocks until the value is there.
-    func wait() -> Value {
-        while true {
-            isThere.wait()
-            if let value { return value }
-        }
-    }
-}
-
 /// A blocking TCP connection to this machine.
 func connectSocket(_ port: Int) -> Int32 {
     let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -83,4 +63,16 @@ func connectSocket(_ port: Int) -> Int32 {
     var on: Int32 = 1
     setsockopt(socket, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
     return socket
+}
+
+/// Lets the calling thread run whenever it can, where the user may ask for that.
+func putFirst() {
+    var parameters = sched_param(sched_priority: 1)
+    pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters)
+}
+
+/// Lets the calling thread, made by one that runs first, wait for its turn.
+func putLast() {
+    var parameters = sched_param(sched_priority: 0)
+    pthread_setschedparam(pthread_self(), SCHED_OTHER, &parameters)
 }

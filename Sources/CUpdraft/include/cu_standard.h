@@ -10,6 +10,8 @@ enum cu_standard_kind {
     // An open file of its own, non-blocking: a pipe or a terminal, opened anew.
     CU_STANDARD_OWN,
     // Shared with others and maybe blocking: to be asked (cu_standard_ready) before each call.
+    CU_STANDARD_SHARED_PIPE,
+    // The same, of a terminal or another device.
     CU_STANDARD_SHARED,
     // A socket: each call says that it must not block.
     CU_STANDARD_SOCKET,
@@ -25,6 +27,8 @@ int cu_standard_silence(int number);
 // 1 if a read, or a write of a few bytes, would not block now; 0 if it would.
 int cu_standard_ready(int fd, bool is_output);
 bool cu_is_terminal(int fd);
-// recv and send that do not block.
+// recv and send that do not block. A socket that has failed says why to both, in whatever order.
 ssize_t cu_standard_recv(int fd, void *buffer, size_t size);
 ssize_t cu_standard_send(int fd, const void *buffer, size_t size);
+// The error that the socket has failed with, as a positive errno, or 0: also if it was told before.
+int cu_standard_error(int fd);

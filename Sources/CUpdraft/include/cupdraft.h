@@ -34,7 +34,7 @@ void *cu_current_task(void);
 // Errors that the core tells apart.
 extern const int cu_eagain, cu_eintr, cu_epipe, cu_econnreset, cu_econnaborted, cu_etimedout,
     cu_einprogress, cu_emfile, cu_enfile, cu_enobufs, cu_enomem, cu_einval, cu_ebadf, cu_eexist,
-    cu_enoent, cu_eaddrinuse, cu_enotconn, cu_enosys;
+    cu_enoent, cu_eaddrinuse, cu_enotconn, cu_enosys, cu_emsgsize, cu_edestaddrreq;
 // Writes the text of an errno into buffer (at most size bytes with the NUL).
 void cu_error_text(int error, char *buffer, size_t size);
 

@@ -14,7 +14,8 @@ public struct TimeoutError: Error, Sendable, CustomStringConvertible {
 
 /// What the waits inside an expired scope throw, until it reaches the `withTimeout` it belongs to.
 private struct ScopeExpired: Error {
-    let scope: TaskScope
+    /// Weak, because a scope keeps what it was ended with.
+    weak let scope: TaskScope?
 }
 
 /// Runs `body`, and ends its waits with `TimeoutError` if it takes longer than `limit`.

@@ -107,14 +107,8 @@ private struct AddressBits: Hashable {
 
     /// Nil for what is no IP address.
     init?(_ address: SocketAddress) {
-        guard var system = address.system else { return nil }
-        let ip = cu_address_ip(&system)
-        switch Int(ip.kind) {
-        case Int(CU_ADDRESS_IPV4): count = 32
-        case Int(CU_ADDRESS_IPV6): count = 128
-        default: return nil
-        }
-        (high, low) = (ip.high, ip.low)
+        guard let bits = address.bits else { return nil }
+        (count, high, low) = bits
     }
 
     /// Nil for what is no numeric address; a scope (`%eth0`) means nothing in a range.

@@ -35,7 +35,7 @@ extension ProxyProtocol {
     /// Looks at bytes that begin as a header of version 2 does.
     static func parseBinary(_ bytes: [UInt8], bytesMax: Int) throws(StreamError) -> Progress {
         guard bytes.starts(with: signature.prefix(bytes.count)) else {
-            throw invalid("it begins with something else")
+            throw invalid(strangeBeginning)
         }
         if bytes.count > 12 { try checkCommand(bytes[12]) }
         guard bytes.count >= fixedBytes else { return .incomplete(fixedBytes - bytes.count) }
@@ -51,7 +51,7 @@ extension ProxyProtocol {
     }
 
     private static func checkCommand(_ byte: UInt8) throws(StreamError) {
-        guard byte >> 4 == 2 else { throw invalid("it has the version \(byte >> 4)") }
+        guard byte >> 4 == 2 else { throw invalid("it is of the unknown version \(byte >> 4)") }
         guard byte & 0xF <= 1 else { throw invalid("it has the unknown command \(byte & 0xF)") }
     }
 
@@ -62,7 +62,9 @@ extension ProxyProtocol {
         // A LOCAL header's family means nothing.
         guard isRelayed else { return Opening(family: family, hasAddresses: false, length: length) }
         guard let family, kind <= 2 else {
-            throw invalid("it has the unknown family and protocol \(bytes[13])")
+            let code = String(bytes[13], radix: 16, uppercase: true)
+            throw invalid(
+                "it has the unknown family and protocol 0x\(code.count == 1 ? "0" : "")\(code)")
         }
         // Not a stream's: those that are unknown, and those of datagrams, which no stream carries.
         guard kind == 1, family != .unspecified else {
@@ -136,7 +138,10 @@ extension ProxyProtocol {
             }
             let value = Value(type: head[0], bytes: Array(rest.dropFirst(3).prefix(size)))
             if value.type == Value.crc32c {
-                guard checksumPlace == nil, size == 4 else { throw invalid("its checksum is none") }
+                guard checksumPlace == nil else { throw invalid("it has two checksums") }
+                guard size == 4 else {
+                    throw invalid("its checksum has \(size) bytes instead of 4")
+                }
                 checksumPlace = rest.startIndex + 3
             }
             if value.type != Value.padding { values.append(value) }

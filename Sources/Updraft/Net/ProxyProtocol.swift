@@ -111,6 +111,8 @@ extension ProxyProtocol {
             ? try parseBinary(bytes, bytesMax: bytesMax) : try parseText(bytes)
     }
 
+    static var strangeBeginning: String { "it begins as neither version does" }
+
     static func invalid(_ reason: String) -> StreamError {
         StreamError(.invalidProxyHeader, "The connection has no valid PROXY header: \(reason).")
     }

@@ -115,6 +115,16 @@ public struct SocketAddress: Hashable, Sendable {
         }
     }
 
+    /// The bits of an IP address from the most significant one of `high` on, and how many: 32 or
+    /// 128; nil for what is none.
+    var bits: (count: Int, high: UInt64, low: UInt64)? {
+        switch storage {
+        case .ipv4(let bits, _): (32, UInt64(bits) << 32, 0)
+        case .ipv6(let high, let low, _, _): (128, high, low)
+        case .unix, .unknown: nil
+        }
+    }
+
     /// The same IP address with another port.
     func with(port: UInt16) -> SocketAddress {
         switch storage {

@@ -132,10 +132,12 @@ extension TCPServer {
                 opened.append(try listener(socket, inherited: address))
                 given = address
             case .allTaken:
+                let place =
+                    address.port.map { "Port \($0) on \(address.host)" } ?? "The path \(address)"
                 throw StreamError(
                     .cannotListen,
-                    "Port \(address.port ?? 0) on \(address.host), which this worker was given, "
-                        + "has been taken by a server of it already.")
+                    "\(place), which this worker was given, has been taken by a server of it "
+                        + "already.")
             case .notListed:
                 missing.append(address)
             }

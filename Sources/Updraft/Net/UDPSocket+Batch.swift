@@ -46,18 +46,50 @@ extension UDPSocket {
             let sent = try sendTogether(batch.prefix(Int(CU_DATAGRAMS_MAX)))
             if sent > 0 { return sent }
         }
+        return try queueSome(of: batch)
+    }
+
+    /// Queues the first ones, up to the limit or to one that can't be sent.
+    ///
+    /// - Returns: How many.
+    /// - Throws: `SystemError` if the first can't be sent.
+    func queueSome(of batch: some Sequence<OutgoingDatagram>) throws -> Int {
         var count = 0
-        for datagram in batch where unsentBytes < options.sendQueueMax {
-            queue(datagram)
+        for datagram in batch {
+            guard unsentBytes < options.sendQueueMax else { break }
+            do {
+                try queue(datagram)
+            } catch {
+                if count == 0 { throw error }
+                break
+            }
             count += 1
         }
         return count
     }
 
-    func queue(_ datagram: OutgoingDatagram) {
+    /// - Throws: `SystemError` for one that could never be sent: once it is queued, nobody would be
+    ///   told.
+    func queue(_ datagram: OutgoingDatagram) throws {
+        if let errno = refusal(of: datagram) {
+            throw sendFailure(errno, datagram.bytes, datagram.address)
+        }
         unsent.append(datagram)
         unsentBytes += datagram.bytes.count + Self.unsentOverhead
     }
+
+    /// What the system says to a datagram whatever the network does; nil if it may take it.
+    private func refusal(of datagram: OutgoingDatagram) -> Int32? {
+        let bytesMax = localAddress.isIPv6 ? Self.bytesMaxIPv6 : Self.bytesMaxIPv4
+        if datagram.bytes.count > bytesMax { return cu_emsgsize }
+        guard let address = datagram.address else { return peer == nil ? cu_edestaddrreq : nil }
+        guard let port = address.port, port > 0 else { return cu_einval }
+        return address.isIPv6 == localAddress.isIPv6 ? nil : cu_eafnosupport
+    }
+
+    // 65,535 with the header of UDP, and with that of IPv4, which IPv6 does not count.
+    private static let bytesMaxIPv4 = 65_507
+    private static let bytesMaxIPv6 = 65_527
 
     /// Sends the first ones that have room in the scratch memory.
     ///
@@ -113,15 +145,8 @@ extension UDPSocket {
     /// There is room in the kernel again.
     func sendQueued() {
         while readiness.contains(.write), !unsent.isEmpty {
-            var done: Int
-            do {
-                done = try sendTogether(unsent.prefix(Int(CU_DATAGRAMS_MAX)))
-                if done == 0 { break }
-            } catch {
-                // Nobody waits for this one any more; the network loses datagrams all the time.
-                loop.logger.debug("a queued datagram was lost: \(error)")
-                done = 1
-            }
+            let done = sendFirstQueued()
+            if done == 0 { break }
             for _ in 0..<done {
                 guard let sent = unsent.popFirst() else { break }
                 unsentBytes -= sent.bytes.count + Self.unsentOverhead
@@ -130,5 +155,24 @@ extension UDPSocket {
         guard unsentBytes < options.sendQueueMax, !sendWaiters.isEmpty else { return }
         let waiters = sendWaiters
         for waiter in waiters { waiter.fire() }
+    }
+    /// Sends the first ones of the queue together.
+    ///
+    /// - Returns: How many are done with, sent or lost; 0 if the kernel has no room now.
+    private func sendFirstQueued() -> Int {
+        // To a connected socket the system says once what became of an earlier datagram (nobody
+        // listens there), in place of sending this one: it gets another try.
+        var triesLeft = peer == nil ? 1 : 2
+        while true {
+            do {
+                return try sendTogether(unsent.prefix(Int(CU_DATAGRAMS_MAX)))
+            } catch {
+                triesLeft -= 1
+                guard triesLeft == 0 else { continue }
+                // Nobody waits for this one any more; the network loses datagrams all the time.
+                loop.logger.debug("a queued datagram was lost: \(error)")
+                return 1
+            }
+        }
     }
 }

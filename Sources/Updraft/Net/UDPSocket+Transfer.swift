@@ -84,12 +84,20 @@ extension UDPSocket {
     }
 
     private nonisolated(nonsending) func waitForDatagram() async throws {
-        if isOverBudget {
-            // The others have their share first.
-            try await loop.nextTurn()
-            try checkOpen()
-        } else {
-            try await receiveWaiter.wait(for: .datagram)
+        // The others have their share first.
+        if isOverBudget { goOnReceivingSoon() }
+        try await receiveWaiter.wait(for: .datagram)
+    }
+
+    /// The waiting receiver goes on in the next turn. Until then it holds its place: a second one
+    /// is refused, and `close` answers it.
+    private func goOnReceivingSoon() {
+        guard !isReceivingSoon else { return }
+        isReceivingSoon = true
+        loop.runSoon { [weak self] in
+            guard let self else { return }
+            isReceivingSoon = false
+            receiveWaiter.fire()
         }
     }
 
@@ -125,7 +133,7 @@ extension UDPSocket {
 
     private func sendOrQueue(_ bytes: [UInt8], _ address: SocketAddress?) throws {
         if unsent.isEmpty, readiness.contains(.write), try sendNow(bytes, address) { return }
-        queue(OutgoingDatagram(bytes, to: address))
+        try queue(OutgoingDatagram(bytes, to: address))
     }
 
     /// Whether the kernel took it; false if it has no room now.

@@ -51,6 +51,8 @@ public final class UDPSocket {
     var readiness: IOEvents = [.read, .write]
     var received = RingBuffer<Datagram>(capacity: 1)
     let receiveWaiter: Waiter
+    /// Whether the next turn wakes a receiver that has had its share of this one.
+    var isReceivingSoon = false
     var unsent = RingBuffer<OutgoingDatagram>(capacity: 1)
     var unsentBytes = 0
     var sendWaiters: [Waiter] = []

@@ -55,7 +55,8 @@ public enum Prefork {
     ///   - listen: What the workers' servers listen on. Each worker has a socket of its own on the
     ///     address (SO_REUSEPORT), which outlives it, so that a connection which waits for the next
     ///     worker is not lost; the kernel spreads the connections. A `TCPServer` for that host and
-    ///     port finds it. Any other address is the worker's own affair.
+    ///     port finds it. A Unix socket is one for all. Any other address is the worker's own
+    ///     affair.
     ///   - options: Limits and times.
     ///   - configure: Gets the supervisor, in its process and before the first worker is started.
     ///   - body: Runs once on each loop of each worker.

@@ -8,6 +8,8 @@ final class PreforkListeners {
     /// Where they listen, with the ports that the system has picked.
     private(set) var addresses: [SocketAddress] = []
     private var sockets: [[Int32]]
+    /// Those of which the workers have copies.
+    private var shared: [ListeningSocket] = []
 
     /// Binds and listens.
     ///
@@ -17,18 +19,38 @@ final class PreforkListeners {
         sockets = Array(repeating: [], count: workers)
         var seen: Set<SocketAddress> = []
         for listen in listens {
-            let wanted = listen.families
-            for one in wanted where !seen.insert(try one.socketAddress()).inserted {
-                throw PreforkError(
-                    .invalidArgument, "the address \(one.host):\(one.port) is listed twice.")
-            }
-            for bound in try PreforkListeners.open(wanted, count: workers * loops) {
-                asked.append(bound.asked)
-                addresses.append(bound.address)
-                for (number, socket) in bound.sockets.enumerated() {
-                    sockets[number / loops].append(socket)
+            switch listen.place {
+            case .tcp(let host, let port):
+                let families = host.isEmpty ? ["0.0.0.0", "::"] : [host]
+                let ports = try families.map { family in
+                    let port = try Port(host: family, port: port, backlog: listen.backlog)
+                    try note(port.asked, "\(family):\(port.number)", in: &seen)
+                    return port
                 }
+                for bound in try Port.bind(ports, count: workers * loops) {
+                    add(bound, loops: loops)
+                }
+            case .unix(let path, let mode):
+                try note(SocketAddress(unixPath: path), path, in: &seen)
+                try share(.unix(path, mode: mode), listen.backlog, workers: workers, loops: loops)
+                asked.append(listen)
             }
+        }
+    }
+
+    private func add(_ port: Port, loops: Int) {
+        asked.append(.tcp(host: port.host, port: port.number, backlog: port.backlog))
+        addresses.append(port.address)
+        for (number, socket) in port.sockets.enumerated() {
+            sockets[number / loops].append(socket)
+        }
+    }
+
+    private func note(
+        _ address: SocketAddress, _ text: String, in seen: inout Set<SocketAddress>
+    ) throws {
+        guard seen.insert(address).inserted else {
+            throw PreforkError(.invalidArgument, "the address \(text) is listed twice.")
         }
     }
 
@@ -36,65 +58,18 @@ final class PreforkListeners {
         for worker in sockets.indices { close(worker) }
     }
 
-    /// The sockets of one address.
-    private struct Bound {
-        let asked: Prefork.ListenAddress
-        var address: SocketAddress
-        var sockets: [Int32] = []
-    }
-
-    /// A port that the system picks for one family may be taken for the other.
-    private static func open(_ wanted: [Prefork.ListenAddress], count: Int) throws -> [Bound] {
-        for _ in 1..<portAttempts where wanted.count > 1 && wanted[0].port == 0 {
-            do {
-                return try openOnce(wanted, count: count)
-            } catch let error as StreamError {
-                guard (error.cause as? SystemError)?.isAddressInUse == true else { throw error }
+    /// There is no sharing a path as a port is shared: all have copies of the one socket.
+    private func share(
+        _ address: ListenAddress, _ backlog: Int, workers: Int, loops: Int
+    ) throws {
+        for socket in try ListeningSocket.bind(to: address, backlog: backlog) {
+            shared.append(socket)
+            for number in 0..<workers * loops {
+                let copy = try SystemError.check(
+                    cu_duplicate(socket.descriptor), "copy the socket of \(address)")
+                sockets[number / loops].append(copy)
             }
-        }
-        return try openOnce(wanted, count: count)
-    }
-
-    private static let portAttempts = 16
-
-    private static func openOnce(_ wanted: [Prefork.ListenAddress], count: Int) throws -> [Bound] {
-        var all: [Bound] = []
-        var missing: StreamError?
-        for listen in wanted {
-            var bound = Bound(asked: listen, address: try listen.socketAddress())
-            if let port = all.first?.address.port {
-                bound.address = bound.address.with(port: UInt16(truncatingIfNeeded: port))
-            }
-            do {
-                try open(&bound, count: count)
-                all.append(bound)
-            } catch let error as SystemError {
-                let failure = Listener.failure(
-                    host: listen.host, port: bound.address.port ?? 0, error)
-                for socket in bound.sockets { _ = cu_close(socket) }
-                guard wanted.count > 1, error.isMissingFamily else {
-                    for socket in all.flatMap(\.sockets) { _ = cu_close(socket) }
-                    throw failure
-                }
-                missing = failure
-            }
-        }
-        if all.isEmpty, let missing { throw missing }
-        return all
-    }
-
-    private static func open(_ bound: inout Bound, count: Int) throws {
-        if bound.address.port != 0 {
-            // Alone first: with SO_REUSEPORT the port would be shared silently with another program
-            // of the same user that uses it too.
-            _ = cu_close(try Listener.open(bound.address, backlog: nil, reusePort: false))
-        }
-        for number in 0..<count {
-            let socket = try Listener.open(
-                bound.address, backlog: bound.asked.backlog, reusePort: true)
-            bound.sockets.append(socket)
-            // All get the port that the first was given.
-            if number == 0 { bound.address = try Listener.address(of: socket) }
+            addresses.append(socket.localAddress)
         }
     }
 
@@ -103,23 +78,94 @@ final class PreforkListeners {
 
     /// Whatever waits in them is refused, unless the worker still has them.
     func close(_ worker: Int) {
-        for socket in sockets[worker] { _ = cu_close(socket) }
+        let descriptors = sockets[worker]
         sockets[worker] = []
+        if sockets.allSatisfy(\.isEmpty) {
+            // The files first: a name that nobody answers to should not be there.
+            for socket in shared { socket.close() }
+            shared = []
+        }
+        for descriptor in descriptors { _ = cu_close(descriptor) }
     }
 }
 
-extension Prefork.ListenAddress {
-    /// An empty host is all interfaces: one address for each family.
-    fileprivate var families: [Prefork.ListenAddress] {
-        guard host.isEmpty else { return [self] }
-        return ["0.0.0.0", "::"].map { .tcp(host: $0, port: port, backlog: backlog) }
-    }
+/// The sockets of one address with a port.
+private struct Port {
+    let host: String
+    /// As it was asked for.
+    let number: Int
+    let backlog: Int
+    let asked: SocketAddress
+    private(set) var address: SocketAddress
+    private(set) var sockets: [Int32] = []
 
-    fileprivate func socketAddress() throws -> SocketAddress {
+    init(host: String, port: Int, backlog: Int) throws {
+        self.host = host
+        number = port
+        self.backlog = backlog
         do {
-            return try SocketAddress(host: host, port: port)
+            asked = try SocketAddress(host: host, port: port)
         } catch let error as SystemError {
             throw Listener.failure(host: host, port: port, error)
         }
+        address = asked
+    }
+
+    /// All of them on one port, or none. One that the system picks for the first may be taken for
+    /// the next.
+    static func bind(_ ports: [Port], count: Int) throws -> [Port] {
+        for _ in 1..<attempts where ports.count > 1 && ports[0].number == 0 {
+            do {
+                return try bindOnce(ports, count: count)
+            } catch let error as StreamError {
+                guard (error.cause as? SystemError)?.isAddressInUse == true else { throw error }
+            }
+        }
+        return try bindOnce(ports, count: count)
+    }
+
+    private static let attempts = 16
+
+    private static func bindOnce(_ ports: [Port], count: Int) throws -> [Port] {
+        var bound: [Port] = []
+        var missing: StreamError?
+        for var port in ports {
+            if let first = bound.first?.address.port {
+                port.address = port.address.with(port: UInt16(truncatingIfNeeded: first))
+            }
+            do {
+                try port.open(count)
+                bound.append(port)
+            } catch let error as SystemError {
+                let failure = Listener.failure(
+                    host: port.host, port: port.address.port ?? 0, error)
+                port.close()
+                guard ports.count > 1, error.isMissingFamily else {
+                    for port in bound { port.close() }
+                    throw failure
+                }
+                missing = failure
+            }
+        }
+        if bound.isEmpty, let missing { throw missing }
+        return bound
+    }
+
+    private mutating func open(_ count: Int) throws {
+        if address.port != 0 {
+            // Alone first: with SO_REUSEPORT the port would be shared silently with another program
+            // of the same user that uses it too.
+            _ = cu_close(try Listener.open(address, backlog: nil, reusePort: false))
+        }
+        for number in 0..<count {
+            let socket = try Listener.open(address, backlog: backlog, reusePort: true)
+            sockets.append(socket)
+            // All get the port that the first was given.
+            if number == 0 { address = try Listener.address(of: socket) }
+        }
+    }
+
+    private func close() {
+        for socket in sockets { _ = cu_close(socket) }
     }
 }

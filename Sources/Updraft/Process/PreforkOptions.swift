@@ -26,8 +26,13 @@ extension Prefork {
 
     /// An address that the supervisor listens on for its workers.
     public struct ListenAddress: Hashable, Sendable {
-        let host: String
-        let port: Int
+        enum Place: Hashable {
+            /// The port as it was asked for: 0 for any.
+            case tcp(host: String, port: Int)
+            case unix(path: String, mode: UInt32)
+        }
+
+        let place: Place
         let backlog: Int
 
         /// A TCP port.
@@ -40,7 +45,20 @@ extension Prefork {
         public static func tcp(
             host: String = "127.0.0.1", port: Int, backlog: Int = 4_096
         ) -> ListenAddress {
-            ListenAddress(host: host, port: port, backlog: backlog)
+            ListenAddress(place: .tcp(host: host, port: port), backlog: backlog)
+        }
+
+        /// A Unix socket with a file, which the supervisor removes when it stops listening. All
+        /// workers accept from the one socket.
+        ///
+        /// - Parameters:
+        ///   - path: As in `ListenAddress.unix`, and as the workers' servers write it.
+        ///   - mode: Who may connect, as permission bits. By default the user alone.
+        ///   - backlog: Connections that the kernel holds for all workers together.
+        public static func unix(
+            _ path: String, mode: UInt32 = 0o600, backlog: Int = 4_096
+        ) -> ListenAddress {
+            ListenAddress(place: .unix(path: path, mode: mode), backlog: backlog)
         }
     }
 

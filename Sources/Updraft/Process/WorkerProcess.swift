@@ -75,7 +75,11 @@ struct WorkerProcess: Sendable {
     private func listeners() throws -> [SocketAddress: [Int32]] {
         var found: [SocketAddress: [Int32]] = [:]
         for (index, listen) in environment.listens.enumerated() {
-            let address = try SocketAddress(host: listen.host, port: listen.port)
+            let address =
+                switch listen {
+                case .tcp(let host, let port): try SocketAddress(host: host, port: port)
+                case .unix(let path): SocketAddress(unixPath: path)
+                }
             found[address] = environment.descriptors(of: index)
         }
         return found

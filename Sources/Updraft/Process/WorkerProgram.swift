@@ -12,7 +12,12 @@ struct WorkerProgram {
         path = try WorkerProgram.currentPath()
         self.workers = workers
         self.loops = loops
-        listens = listen.map { WorkerEnvironment.Listen(host: $0.host, port: $0.port) }
+        listens = listen.map { listen in
+            switch listen.place {
+            case .tcp(let host, let port): .tcp(host: host, port: port)
+            case .unix(let path, _): .unix(path: path)
+            }
+        }
     }
 
     /// What to start for a worker.

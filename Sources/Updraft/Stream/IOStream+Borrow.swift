@@ -28,7 +28,11 @@ extension IOStream {
                 let count = try fill(&buffer, from: filled)
                 filled += count
                 if partial, filled > 0 { break }
+                hasPartOfRead = filled > 0
                 if count == 0, try mustWait(for: "\(buffer.count) bytes came") {
+                    // Small pieces are gathered; large ones come straight into the caller's array.
+                    let rest = buffer.count - filled
+                    readGoal = partial ? .anyBytes : .count(min(rest, Self.gatheredMax))
                     try await readWaiter.wait(for: .bytes)
                 }
             }
@@ -71,6 +75,9 @@ extension IOStream {
     }
 
     // MARK: Steps
+
+    /// Bytes that a read into a caller's array gathers before it takes them.
+    private static var gatheredMax: Int { 16_384 }
 
     /// Copies what is buffered, or receives once. How many bytes came.
     private func fill(_ buffer: inout [UInt8], from start: Int) throws -> Int {

@@ -40,7 +40,7 @@ extension IOStream {
         loop.checkThread("IOStream")
         isDraining = true
         (transport as? any LayeredTransport)?.inputIsEnding()
-        if readWaiter.isWaiting, readBuffer.isEmpty { readWaiter.fire() }
+        if readWaiter.isWaiting, isIdleRead { readWaiter.fire() }
     }
 
     /// Whether the kernel may hold bytes that nobody has read.
@@ -142,7 +142,7 @@ extension IOStream {
         if input == .ended {
             return finish(closedHere)
         }
-        if isOverBudget { loop.runSoon { [weak self] in self?.discardInput() } }
+        if isOverBudget { takeInputSoon() }
     }
 
     /// The end, however it came: frees the transport and answers every waiter once.

@@ -4,14 +4,15 @@ extension IOStream {
     /// that wants the bare socket after the first bytes.
     ///
     /// The stream is closed by it, as `closeReason` says, and its close callbacks run, once each,
-    /// in a later turn; the connection itself goes on. The descriptor is non-blocking and nobody
-    /// watches it. A direction that was ended stays ended.
+    /// in a later turn; the connection itself goes on. The stream has no `peerAddress` any more.
+    /// The descriptor is non-blocking and nobody watches it. A direction that was ended stays ended.
     ///
     /// - Returns: The descriptor and the bytes that were received and not read.
     /// - Throws: `StreamError`, and nothing has changed then: with the reason of the closing if the
     ///   stream is closed or closing; with `.cannotDetach` while a task reads, while bytes are
-    ///   unsent (`flush` first) or a task waits for them, or if no single descriptor carries the
-    ///   stream's bytes: TLS, memory, two pipes.
+    ///   unsent (`flush` first), a task waits for them or they are lent to a closure, or if no
+    ///   single descriptor of its own carries the stream's bytes: TLS, memory, two pipes, standard
+    ///   input and output.
     public func detach() throws -> DetachedDescriptor {
         loop.checkThread("IOStream.detach")
         if let obstacle = detachObstacle { throw obstacle }
@@ -30,6 +31,9 @@ extension IOStream {
         if case .closed(let reason) = phase { return reason }
         guard case .open = phase else {
             return StreamError(.closed, "The stream was closed by this side.")
+        }
+        if isInParser {
+            return StreamError(.cannotDetach, "The stream's bytes are lent to a closure.")
         }
         if readWaiter.isInUse || consumer != nil {
             return StreamError(.cannotDetach, "A task is reading from the stream.")

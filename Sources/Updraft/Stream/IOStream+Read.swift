@@ -120,6 +120,7 @@ extension IOStream {
         }
         precondition(count >= 0, "a read needs a count of 0 or more")
         readGoal = .anyBytes
+        hasPartOfRead = false
         if noticesEnd { noticeEndSoon() }
     }
 
@@ -227,13 +228,13 @@ extension IOStream {
         if input == .ended {
             throw StreamError(.endOfStream, "The stream ended before \(what()).")
         }
-        if isDraining, readBuffer.isEmpty, !isOverBudget {
+        if isDraining, isIdleRead, !isOverBudget {
             // What the kernel has already is in flight, although no event has told of it yet.
             readiness.insert(.read)
             if try !fillBuffer() { input = .ended }
             return false
         }
-        if isOverBudget { wakeReaderSoon() }
+        if isOverBudget { takeInputSoon() }
         return true
     }
 

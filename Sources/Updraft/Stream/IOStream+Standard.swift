@@ -9,9 +9,10 @@ extension IOStream {
     /// The stream borrows the descriptor until it is closed, by this side or by the end of the
     /// input, and never changes how it behaves for others: a pipe or a terminal is opened anew, so
     /// that the mark that makes reads not block is the stream's own. Where that is refused (a
-    /// terminal of another user), each read asks first; another process that takes the bytes in
-    /// between makes the loop wait for the next ones. What the stream has read ahead is lost to
-    /// whoever reads descriptor 0 after it.
+    /// terminal of another user) or would be another one (the outer side of a pseudo-terminal, a
+    /// device), each read asks first; another process that takes the bytes in between makes the
+    /// loop wait for the next ones. What the stream has read ahead is lost to whoever reads
+    /// descriptor 0 after it.
     ///
     /// A plain file is read on the loop's thread, at most 64 KiB at a time and the stream's share
     /// in each turn.
@@ -27,8 +28,13 @@ extension IOStream {
     /// Standard output as a stream that is only written.
     ///
     /// It borrows the descriptor, as `standardInput` does; what is printed meanwhile goes between.
-    /// When nobody reads it any more, the stream is closed with EPIPE as its cause, also if nothing
-    /// is being written. A file takes 64 KiB in each turn.
+    /// When nobody reads it any more, the stream is closed with EPIPE as its cause (a socket's own
+    /// error, if it has one), also if nothing is being written. A file takes 64 KiB in each turn.
+    ///
+    /// A terminal that can't be opened anew takes 256 bytes at a time, as many as it has room for
+    /// when it says that it has any. Where it turns bytes into more of them (a line's end into two,
+    /// a tab into spaces) that may be too many when it is nearly full: the loop waits then, until
+    /// it has room.
     ///
     /// `close` gives descriptor 1 back as it was; what reads from it sees no end as long as the
     /// process has it. `endWriting` ends it: descriptor 1 stands for `/dev/null` from then on, for

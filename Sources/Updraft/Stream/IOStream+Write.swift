@@ -144,14 +144,21 @@ extension IOStream {
     private var sentTotal: UInt64 { writtenTotal - droppedTotal - UInt64(writeQueue.count) }
 
     /// Sends as much as the transport takes now.
-    func sendPending() {
+    ///
+    /// - Parameter isLast: Whether there is no later turn, so that it sends more than its share.
+    func sendPending(isLast: Bool = false) {
         if case .closed = phase { return }
+        var share = isLast ? Int.max : loop.limits.streamBytesMax
         do {
             while !writeQueue.isEmpty, readiness.contains(.write) {
-                if writeQueue.isAtFile, isOverBudget { return sendLater() }
-                let before = writeQueue.fileCount
+                if share <= 0 || (writeQueue.isAtFile && isOverBudget) {
+                    sendLater()
+                    break
+                }
+                let (before, filesBefore) = (writeQueue.count, writeQueue.fileCount)
                 let isAllSent = try writeQueue.send(to: transport, pool: &loop.buffers)
-                if before > 0 { spend(before - writeQueue.fileCount) }
+                share -= before - writeQueue.count
+                if filesBefore > 0 { spend(filesBefore - writeQueue.fileCount) }
                 if !isAllSent { drained(.write) }
             }
         } catch let error as StreamError {
@@ -165,7 +172,7 @@ extension IOStream {
         wakeSendWaiters()
     }
 
-    /// A file must not hold up the loop's other streams.
+    /// The loop's other streams have their share first.
     private func sendLater() {
         guard !isSendScheduled else { return }
         isSendScheduled = true

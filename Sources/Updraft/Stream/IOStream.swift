@@ -31,6 +31,9 @@ public final class IOStream {
     let readWaiter: Waiter
     /// What the read that waits is for.
     @exclusivity(unchecked) var readGoal = ReadGoal.anyBytes
+    /// Whether that read has taken bytes out of the buffer already.
+    @exclusivity(unchecked) var hasPartOfRead = false
+    @exclusivity(unchecked) var isInputScheduled = false
     @exclusivity(unchecked) var consumer: StreamConsumer?
     var isConsumerPaused = false
     /// Whether the consumer is looking at bytes: they must stay as they are.
@@ -196,14 +199,11 @@ extension IOStream: ReadinessSink {
         if events.meets([.read, .readHangup, .error]) { readiness.insert(.read) }
         if events.meets([.readHangup, .error]) { readiness.insert(.readHangup) }
         if readiness.contains(.write), !writeQueue.isEmpty || output == .ending { sendPending() }
-        guard readiness.contains(.read) else { return }
-        if case .lingering = phase { return discardInput() }
-        if consumer != nil { return pumpConsumer() }
-        if readWaiter.isWaiting { wakeReader() } else if noticesEnd { noticeEndSoon() }
+        if readiness.contains(.read) { takeInput() }
     }
 
     func loopIsClosing() {
-        sendPending()
+        sendPending(isLast: true)
         // What is left unsent must not look complete to the peer.
         finish(StreamError(.closed, "The loop was closed."), abort: !writeQueue.isEmpty)
     }

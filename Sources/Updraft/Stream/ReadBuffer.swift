@@ -67,6 +67,8 @@ extension [UInt8] {
 struct DelimiterScanner {
     private let delimiter: [UInt8]
     private var scanned = 0
+    /// Bytes that were searched, counted as often as they were.
+    package private(set) var lookedAt = 0
 
     init(_ delimiter: [UInt8]) {
         self.delimiter = delimiter
@@ -81,6 +83,7 @@ struct DelimiterScanner {
         let from = max(0, scanned - (delimiter.count - 1))
         let offset = cu_find(base + from, bytes.count - from, delimiter, delimiter.count)
         scanned = bytes.count
+        lookedAt += bytes.count - from
         return offset < 0 ? nil : from + offset + delimiter.count
     }
 }

@@ -20,7 +20,7 @@ enum ReadGoal {
 
 /// One search for a delimiter, in a buffer that grows.
 final class DelimiterSearch {
-    private var scanner: DelimiterScanner
+    private(set) var scanner: DelimiterScanner
     private let maxBytes: Int
     /// The length up to and with the delimiter.
     private var length: Int?
@@ -44,27 +44,44 @@ final class DelimiterSearch {
 }
 
 extension IOStream {
+    /// The transport may have bytes: whoever takes them gets a share of the turn's.
+    func takeInput() {
+        if case .lingering = phase { return discardInput() }
+        if consumer != nil { return pumpConsumer() }
+        if readWaiter.isWaiting { wakeReader() } else if noticesEnd { noticeEndSoon() }
+    }
+
+    /// The others have their share first; then this goes on as if by an event. Once a turn, however
+    /// many events come meanwhile.
+    func takeInputSoon() {
+        guard !isInputScheduled else { return }
+        isInputScheduled = true
+        loop.runSoon { [weak self] in
+            guard let self else { return }
+            isInputScheduled = false
+            takeInput()
+        }
+    }
+
+    /// Whether a read has nothing yet of what it is for, so that it can be ended without a loss.
+    var isIdleRead: Bool { readBuffer.isEmpty && !hasPartOfRead }
+
     /// Wakes the waiting reader if it has what it needs, or has to be told that it won't come.
-    func wakeReader() {
-        guard readWaiter.isWaiting else { return }
+    private func wakeReader() {
         do {
+            if case .anyBytes = readGoal, isOverBudget { return takeInputSoon() }
             while !readGoal.isReached(in: readBuffer) {
+                if isOverBudget { return takeInputSoon() }
                 if try fillBuffer() { continue }
-                if case .open = phase, input == .open {
-                    if isOverBudget { wakeReaderSoon() }
-                    return
-                }
-                break
+                guard case .open = phase, input == .open else { break }
+                // A read that has nothing is ended by a drain: it looks for itself.
+                if isDraining, isIdleRead { break }
+                return
             }
         } catch {
             // The stream is closed now, and its reader was told.
         }
         loop.resumingInline { readWaiter.fire() }
         if noticesEnd { noticeEndSoon() }
-    }
-
-    /// The others have their share first; then this stream's reader is woken as if by an event.
-    func wakeReaderSoon() {
-        loop.runSoon { [weak self] in self?.wakeReader() }
     }
 }

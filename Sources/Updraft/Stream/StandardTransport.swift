@@ -21,7 +21,10 @@ final class StandardTransport: Transport {
     /// Bytes that go to a file in one turn at the most: the disk may be slow.
     private static let filePieceMax = 65_536
     /// Bytes that a pipe takes at once when it has room at all (PIPE_BUF of Linux).
-    private static let sharedPieceMax = 4_096
+    private static let pipePieceMax = 4_096
+    /// Bytes that a terminal of Linux takes at once when it has room at all, unless it turns them
+    /// into more of them: its memory grows in pieces of so many.
+    private static let terminalPieceMax = 256
 
     /// Always nil: it watches by itself.
     var descriptor: Int32? { nil }
@@ -62,6 +65,10 @@ final class StandardTransport: Transport {
 
     private var isOutput: Bool { standard != .input }
     private var direction: IOEvents { isOutput ? .write : .read }
+    private var isShared: Bool { kind == CU_STANDARD_SHARED_PIPE || kind == CU_STANDARD_SHARED }
+    private var sharedPieceMax: Int {
+        kind == CU_STANDARD_SHARED_PIPE ? Self.pipePieceMax : Self.terminalPieceMax
+    }
 
     private func watch(_ descriptor: Int32) throws {
         if kind == CU_STANDARD_FILE { return }
@@ -100,9 +107,7 @@ final class StandardTransport: Transport {
         if kind == CU_STANDARD_SOCKET {
             return cu_standard_recv(own, buffer.baseAddress, buffer.count)
         }
-        if kind == CU_STANDARD_SHARED, cu_standard_ready(own, false) == 0 {
-            return Int(-cu_eagain)
-        }
+        if isShared, cu_standard_ready(own, false) == 0 { return Int(-cu_eagain) }
         return cu_read(own, buffer.baseAddress, buffer.count)
     }
 
@@ -132,9 +137,9 @@ final class StandardTransport: Transport {
         switch kind {
         case CU_STANDARD_SOCKET:
             return cu_standard_send(own, bytes.baseAddress, bytes.count)
-        case CU_STANDARD_SHARED:
+        case CU_STANDARD_SHARED_PIPE, CU_STANDARD_SHARED:
             if cu_standard_ready(own, true) == 0 { return Int(-cu_eagain) }
-            return cu_write(own, bytes.baseAddress, min(bytes.count, Self.sharedPieceMax))
+            return cu_write(own, bytes.baseAddress, min(bytes.count, sharedPieceMax))
         case CU_STANDARD_FILE:
             let count = cu_write(own, bytes.baseAddress, shareOfTurn(bytes.count))
             if count > 0 { fileBytes += count }
@@ -167,8 +172,11 @@ final class StandardTransport: Transport {
     }
 
     func takePendingError() -> SystemError? {
-        guard isBroken, own != nil else { return nil }
-        return SystemError(errno: cu_epipe, operation: "write to \(standard.name)")
+        guard isBroken, let own else { return nil }
+        // A pipe or a terminal tells nothing but that nobody is there.
+        let error = kind == CU_STANDARD_SOCKET ? cu_standard_error(own) : 0
+        return SystemError(
+            errno: error == 0 ? cu_epipe : error, operation: "write to \(standard.name)")
     }
 
     func close() {

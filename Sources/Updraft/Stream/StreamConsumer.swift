@@ -25,6 +25,7 @@ extension IOStream {
         onEnd: @escaping (any Error) -> Void
     ) {
         loop.checkThread("IOStream")
+        precondition(!readWaiter.isInUse && consumer == nil, "a stream has one reader")
         consumer = StreamConsumer(onBytes: onBytes, onEnd: onEnd)
         pumpConsumer()
     }
@@ -76,7 +77,7 @@ extension IOStream {
                 consumer.onEnd(StreamError(.endOfStream, "The peer ended the stream."))
             }
         } else if isOverBudget {
-            loop.runSoon { [weak self] in self?.pumpConsumer() }
+            takeInputSoon()
         }
     }
 

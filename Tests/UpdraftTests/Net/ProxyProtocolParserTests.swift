@@ -67,6 +67,42 @@ import Testing
         #expect(refusal(text.bytes) != nil)
     }
 
+    /// What is refused by its last byte, which nothing else needs to follow.
+    @Test(arguments: [
+        "G", "PROXYT", "PROXY X", "PROXY TCP5", "PROXY TCP\n", "PROXY U ", "PROXY UNKNOWN\n",
+        "PROXY UNKNOWN\rx", "PROXY UNKNOWN a\n", "PROXY UNKNOWN a\rb", "PROXY UNKNOWN a\r\r",
+        "PROXY TCP4 z", "PROXY TCP6 g", "PROXY TCP4 1:", "PROXY TCP4 a", "PROXY TCP4  ",
+        "PROXY TCP4 1.1.1.1\n", "PROXY TCP4 1.1.1.1\r", "PROXY TCP4 256.1.1.1 ",
+        "PROXY TCP6 ::1::1 ", "PROXY TCP4 1111111111111111", "PROXY TCP4 1.1.1.1 1.1.1.1 1\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 1\r", "PROXY TCP4 1.1.1.1 1.1.1.1 a",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 01", "PROXY TCP4 1.1.1.1 1.1.1.1 65536",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 1 1 ", "PROXY TCP4 1.1.1.1 1.1.1.1 1 1\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 1 1\rx", "\r\n\r\n\0\r\nQUIT\n\u{31}", "\r\r",
+    ])
+    func aWrongByteIsRefusedWhenItComes(text: String) {
+        #expect(refusal(text.bytes) != nil)
+        #expect(refusal(Array(text.bytes.dropLast())) == nil)
+    }
+
+    @Test func aRefusalSaysWhatIsWrong() {
+        let reasons = [
+            ("GET /", "it begins as neither version does"),
+            ("\r\n\rX", "it begins as neither version does"),
+            ("PROXY UNKNOWN\n", "its line ends without a carriage return"),
+            ("PROXY UNKNOWN\rx", "its carriage return has no newline behind it"),
+            ("PROXY TCP4 1.1.1.1 1.1.1.1 1\r\n", "its line has 5 fields instead of 6"),
+        ]
+        for (text, reason) in reasons {
+            #expect(refusal(text.bytes)?.hasSuffix(": \(reason).") == true, "\(text)")
+        }
+        let version = refusal(ProxyHeaders.binary(command: 0x31))
+        #expect(version?.hasSuffix("it is of the unknown version 3.") == true)
+        let kind = refusal(ProxyHeaders.binary(family: 0x1F))
+        #expect(kind?.hasSuffix("it has the unknown family and protocol 0x1F.") == true)
+        let low = refusal(ProxyHeaders.binary(family: 0x04))
+        #expect(low?.hasSuffix("it has the unknown family and protocol 0x04.") == true)
+    }
+
     @Test func aLineEndsWithin107Bytes() throws {
         let longest = "PROXY UNKNOWN " + String(repeating: "x", count: 91) + "\r\n"
         #expect(try header(longest.bytes) != nil)
@@ -145,9 +181,13 @@ import Testing
 
     @Test func aChecksumOfAnotherSizeOrASecondOneIsRefused() {
         let one = ProxyHeaders.value(0x03, ProxyHeaders.zeros(4))
-        for tail in [ProxyHeaders.value(0x03, [0]), one + one] {
+        let reasons = [
+            (ProxyHeaders.value(0x03, [0]), "its checksum has 1 bytes instead of 4"),
+            (one + one, "it has two checksums"),
+        ]
+        for (tail, reason) in reasons {
             let bytes = ProxyHeaders.binary(ProxyHeaders.ipv4 + tail)
-            #expect(refusal(bytes)?.contains("checksum is none") == true)
+            #expect(refusal(bytes)?.hasSuffix(": \(reason).") == true)
         }
     }
 }

@@ -136,6 +136,32 @@ import UpdraftTesting
         }
     }
 
+    @Test func anIdleTimeoutEndsAConnectionWhoseHeaderIsPending() async throws {
+        try await withVirtualLoop { loop in
+            var options = TCPServer.Options()
+            options.proxyProtocol = try trusting("127.0.0.1")
+            options.proxyProtocol?.headerTimeout = .seconds(60)
+            options.idleTimeout = .seconds(30)
+            let lines = LogLines()
+            let server = TCPServer(port: 0, options: options)
+            server.logger = lines.logger
+            var isServed = false
+            try server.listen { _ in isServed = true }
+            for part in ["", "PROXY TCP4 198.51.100.7 "] {
+                let start = loop.now
+                let stream = try await TCPClient.connect(host: "127.0.0.1", port: server.port)
+                if !part.isEmpty { try await stream.write(part) }
+                #expect(try await stream.readToEnd() == [])
+                #expect(start.duration(to: loop.now) == .seconds(30))
+                stream.close()
+            }
+            try await loop.turns(until: { server.connectionCount == 0 })
+            #expect(!isServed)
+            #expect(server.counts.timedOut == 2)
+            #expect(lines.with("Nothing came or went on the connection").count == 2)
+        }
+    }
+
     @Test func theLongestHeaderIsALimitOfTheServers() async throws {
         try await withLoop { loop in
             let guests = Guests()

@@ -47,7 +47,7 @@ enum ProxyHeaders {
         ("PROXY TCP6 :: :: 0 0\r\n".bytes, "[::]:0"),
         ("PROXY TCP6 ::ffff:198.51.100.7 ::1 1 2\r\n".bytes, "[::ffff:198.51.100.7]:1"),
         ("PROXY UNKNOWN\r\n".bytes, nil),
-        ("PROXY UNKNOWN what ever \r it\n says\r\n".bytes, nil),
+        ("PROXY UNKNOWN what  ever\0\u{FF}it says\r\n".bytes, nil),
         (binary(), "198.51.100.7:50000"),
         (binary(family: 0x21, ipv6), "[2001:db8::7]:50000"),
         (binary(family: 0x31, unix("/run/client", "/run/server")), "/run/client"),

@@ -166,4 +166,68 @@ import UpdraftTesting
             #expect(turnsSeen >= 5)
         }
     }
+    @Test func aFullQueueLooksAtNoMoreOfABatchThanItTakes() async throws {
+        try await withLoop { loop in
+            var options = UDPSocket.Options()
+            options.sendQueueMax = 200
+            let near = try UDPSocket(options: options)
+            let batch = datagrams(1_000, to: try small())
+            var seen = 0
+            let count = try near.queueSome(
+                of: batch.lazy.map { datagram in
+                    seen += 1
+                    return datagram
+                })
+            #expect(count == 4)
+            #expect(seen == 5)
+        }
+    }
+
+    @Test func aDatagramThatCanNeverBeSentIsNotQueued() async throws {
+        try await withLoop { loop in
+            let (near, far) = (try small(), try small())
+            try await loop.turns(2)
+            // As after a send that found no room.
+            near.readiness.subtract(.write)
+            let ones = datagrams(3, to: far)
+            let bad = [
+                OutgoingDatagram([1], to: SocketAddress(unixPath: "/nowhere")),
+                OutgoingDatagram([1], to: try SocketAddress(host: "::1", port: far.port)),
+                OutgoingDatagram([1], to: try SocketAddress(host: "127.0.0.1", port: 0)),
+                OutgoingDatagram([1]),
+                OutgoingDatagram([UInt8](repeating: 0, count: 65_508), to: far.localAddress),
+            ]
+            for datagram in bad {
+                let count = try near.queueSome(of: ones + [datagram] + ones)
+                #expect(count == 3)
+                let batch = await failure { try await near.sendBatch([datagram] + ones) }
+                #expect(batch is SystemError, "\(datagram.address as Any)")
+                let one = await failure { try near.enqueue(datagram.bytes, to: datagram.address) }
+                #expect(one is SystemError, "\(datagram.address as Any)")
+            }
+            // The longest of all is none of them.
+            try near.enqueue([UInt8](repeating: 7, count: 65_507), to: far.localAddress)
+            near.ready(.write)
+            let got = try await far.receiveBatch(upTo: 40)
+            #expect(got.count == 3 * bad.count + 1)
+        }
+    }
+
+    @Test func aQueuedDatagramIsNotLostForOneThatNobodyTook() async throws {
+        try await withLoop { loop in
+            let (near, peer) = (try small(), try small())
+            try near.connect(to: peer.localAddress)
+            try await loop.turns(2)
+            peer.close()
+            try near.enqueue([1])
+            // Somebody listens there again, but the refusal of the first waits to be told.
+            let later = try UDPSocket(port: peer.port)
+            near.readiness.subtract(.write)
+            for number in 2...4 as ClosedRange<UInt8> { try near.enqueue([number]) }
+            near.ready(.write)
+            #expect(near.unsentBytes == 0)
+            let got = try await later.receiveBatch(upTo: 9)
+            #expect(got.map(\.bytes) == [[2], [3], [4]])
+        }
+    }
 }

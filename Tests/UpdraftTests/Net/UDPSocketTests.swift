@@ -127,6 +127,52 @@ import UpdraftTesting
         }
     }
 
+    @Test func aSecondReceiverIsRefusedWhileTheFirstWaitsForItsShareOfTheNextTurn() async throws {
+        try await withLoop { loop in
+            let near = try UDPSocket()
+            let far = try UDPSocket()
+            loop.limits.streamBytesMax = 1
+            var got = 0
+            for _ in 0..<20 { try await near.send([1], to: far.localAddress) }
+            let receiving = loop.async {
+                while true {
+                    _ = try await far.receive()
+                    got += 1
+                }
+            }
+            try await loop.turns(until: { got > 0 })
+            while got < 20 {
+                #expect(await streamFailure { try await far.receive() } == .readPending)
+                try await loop.nextTurn()
+            }
+            // There is nothing left, and still one place.
+            try await loop.turns(3)
+            #expect(await streamFailure { try await far.receive() } == .readPending)
+            receiving.cancel()
+            #expect(await failure { try await receiving.value } is CancellationError)
+        }
+    }
+
+    @Test func closingAnswersAReceiverThatWaitsForItsShareOfTheNextTurn() async throws {
+        try await withLoop { loop in
+            let near = try UDPSocket()
+            let far = try UDPSocket()
+            loop.limits.streamBytesMax = 1
+            for _ in 0..<20 { try await near.send([1], to: far.localAddress) }
+            var got = 0
+            let receiving = loop.async {
+                while true {
+                    _ = try await far.receive()
+                    got += 1
+                }
+            }
+            try await loop.turns(until: { got > 0 })
+            far.close()
+            #expect(await streamFailure { try await receiving.value } == .closed)
+            #expect(got < 20)
+        }
+    }
+
     @Test func aFloodLeavesTheOthersTheirTurns() async throws {
         try await withLoop { loop in
             let far = try UDPSocket()

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import Updraft
@@ -45,9 +46,9 @@ import Testing
         #expect(addresses.first?.host == "0.0.0.0" && addresses.first?.port != 0)
         #expect(Set(addresses.map(\.port)).count == 1)
         #expect((0..<3).allSatisfy { listeners.sockets(of: $0).count == 2 * addresses.count })
-        #expect(listeners.asked.map(\.port).allSatisfy { $0 == 0 })
+        #expect(listeners.asked.first == .tcp(host: "0.0.0.0", port: 0))
         guard addresses.count == 2 else { return print("no IPv6 here: it is not tested") }
-        #expect(addresses[1].host == "::" && listeners.asked[1].host == "::")
+        #expect(addresses[1].host == "::" && listeners.asked[1] == .tcp(host: "::", port: 0))
         let port = try #require(addresses[0].port)
         let error = #expect(throws: StreamError.self) {
             try PreforkListeners([.tcp(host: "", port: port)], workers: 1, loops: 1)
@@ -70,7 +71,7 @@ import Testing
             let inherited = try PreforkListeners(
                 [.tcp(host: "0.0.0.0", port: 0), .tcp(port: 0)], workers: 1, loops: 2)
             let sockets = inherited.sockets(of: 0)
-            let asked = try inherited.asked.map { try SocketAddress(host: $0.host, port: 0) }
+            let asked = try ["0.0.0.0", "127.0.0.1"].map { try SocketAddress(host: $0, port: 0) }
             InheritedListeners.fill(
                 [asked[0]: Array(sockets[..<2]), asked[1]: Array(sockets[2...])]
             ) {}
@@ -143,6 +144,39 @@ import Testing
 
     @Test func outsideWorkersThereIsNoTaskId() {
         #expect(Prefork.taskID == nil && Prefork.workerCount == nil)
+    }
+
+    @Test func theWorkersOfAPathHaveCopiesOfOneSocketWhoseFileGoesWithTheLastOfThem() throws {
+        let folder = SocketFolder()
+        let address = SocketAddress(unixPath: folder("a"))
+        let listeners = try PreforkListeners(
+            [.unix(folder("a"), mode: 0o660)], workers: 2, loops: 3)
+        #expect(listeners.addresses == [address])
+        let sockets = listeners.sockets(of: 0) + listeners.sockets(of: 1)
+        #expect(Set(sockets).count == 6)
+        for socket in sockets { #expect(try Listener.address(of: socket) == address) }
+        #expect(fileMode(folder("a")) == S_IFSOCK | 0o660)
+        listeners.close(1)
+        #expect(fileMode(folder("a")) != nil)
+        listeners.close(0)
+        #expect(fileMode(folder("a")) == nil)
+        listeners.close(0)
+    }
+
+    @Test func aFileIsRemovedWithoutAnyWorkerAndWhenAnotherAddressFails() throws {
+        let folder = SocketFolder()
+        do {
+            let listeners = try PreforkListeners([.unix(folder("a"))], workers: 1, loops: 1)
+            #expect(fileMode(folder("a")) != nil)
+            _ = listeners
+        }
+        #expect(fileMode(folder("a")) == nil)
+        let twice = #expect(throws: PreforkError.self) {
+            try PreforkListeners(
+                [.unix(folder("a")), .unix(folder("a"))], workers: 1, loops: 1)
+        }
+        #expect(twice?.message == "the address \(folder("a")) is listed twice.")
+        #expect(fileMode(folder("a")) == nil)
     }
 
     @Test func theWorkersOfAnAddressShareAPortThatTheSystemPicked() throws {
