@@ -38,10 +38,12 @@ int cu_address_parse(const char *host, uint16_t port, struct cu_address *out) {
 int cu_address_unix(const char *path, size_t length, struct cu_address *out) {
     memset(out, 0, sizeof *out);
     struct sockaddr_un *un = (struct sockaddr_un *)&out->storage;
-    if (length == 0 || length >= sizeof un->sun_path) return -EINVAL;
+    if (length == 0 || length > sizeof un->sun_path) return -EINVAL;
     un->sun_family = AF_UNIX;
-    // An abstract name is as long as it is; a path ends with a zero byte, and has none within.
+    // An abstract name begins with a zero byte and is as long as it is; a path ends with one, and
+    // has none within.
     bool is_abstract = path[0] == 0;
+    if (!is_abstract && length == sizeof un->sun_path) return -EINVAL;
     if (is_abstract ? length == 1 : memchr(path, 0, length) != NULL) return -EINVAL;
 #if !defined(__linux__)
     if (is_abstract) return -EINVAL;
@@ -250,41 +252,73 @@ int cu_socket_pair(int fds[2]) {
     return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0 ? -errno : 0;
 }
 
-int cu_address_bytes(const struct cu_address *address, uint8_t bytes[16], uint32_t *scope) {
-    memset(bytes, 0, 16);
-    *scope = 0;
-    if (address->storage.ss_family == AF_INET) {
-        memcpy(bytes, &((const struct sockaddr_in *)&address->storage)->sin_addr, 4);
-        return CU_ADDRESS_IPV4;
+int cu_accept_verdict(int error) {
+    switch (error < 0 ? -error : error) {
+    case EMFILE:
+    case ENFILE:
+        return CU_ACCEPT_EXHAUSTED;
+    case EINVAL:
+    case EBADF:
+    case ENOTSOCK:
+        return CU_ACCEPT_LOST;
+    case ECONNABORTED:
+    case EPERM:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+#ifdef ENONET
+    case ENONET:
+#endif
+        return CU_ACCEPT_SKIPPED;
+    default:
+        return CU_ACCEPT_FAILED;
     }
-    if (address->storage.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->storage;
-        memcpy(bytes, &v6->sin6_addr, 16);
-        *scope = v6->sin6_scope_id;
-        return CU_ADDRESS_IPV6;
-    }
-    return cu_address_kind(address);
 }
 
-int cu_address_from_bytes(int kind, const uint8_t bytes[16], uint16_t port, uint32_t scope,
-                          struct cu_address *out) {
+static uint64_t read_number(const uint8_t bytes[8]) {
+    uint64_t number = 0;
+    for (int i = 0; i < 8; i++) number = number << 8 | bytes[i];
+    return number;
+}
+
+static void write_number(uint64_t number, uint8_t bytes[8]) {
+    for (int i = 8; i-- > 0; number >>= 8) bytes[i] = (uint8_t)number;
+}
+
+struct cu_ip cu_address_ip(const struct cu_address *address) {
+    struct cu_ip ip = {.kind = cu_address_kind(address), .port = cu_address_port(address)};
+    if (ip.kind == CU_ADDRESS_IPV4) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address->storage;
+        ip.high = (uint64_t)ntohl(v4->sin_addr.s_addr) << 32;
+    }
+    if (ip.kind == CU_ADDRESS_IPV6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->storage;
+        ip.high = read_number(v6->sin6_addr.s6_addr);
+        ip.low = read_number(v6->sin6_addr.s6_addr + 8);
+        ip.scope = v6->sin6_scope_id;
+    }
+    return ip;
+}
+
+void cu_address_from_ip(const struct cu_ip *ip, struct cu_address *out) {
     memset(out, 0, sizeof *out);
-    if (kind == CU_ADDRESS_IPV4) {
+    if (ip->kind == CU_ADDRESS_IPV4) {
         struct sockaddr_in *v4 = (struct sockaddr_in *)&out->storage;
         v4->sin_family = AF_INET;
-        v4->sin_port = htons(port);
-        memcpy(&v4->sin_addr, bytes, 4);
+        v4->sin_port = htons(ip->port);
+        v4->sin_addr.s_addr = htonl((uint32_t)(ip->high >> 32));
         out->length = sizeof *v4;
-        return 0;
-    }
-    if (kind == CU_ADDRESS_IPV6) {
+    } else {
         struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->storage;
         v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(port);
-        v6->sin6_scope_id = scope;
-        memcpy(&v6->sin6_addr, bytes, 16);
+        v6->sin6_port = htons(ip->port);
+        v6->sin6_scope_id = ip->scope;
+        write_number(ip->high, v6->sin6_addr.s6_addr);
+        write_number(ip->low, v6->sin6_addr.s6_addr + 8);
         out->length = sizeof *v6;
-        return 0;
     }
-    return -EINVAL;
 }

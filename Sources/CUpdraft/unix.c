@@ -4,6 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#if defined(__linux__)
+#include <sys/eventfd.h>
+#endif
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,8 +36,33 @@ int cu_set_file_mode(const char *path, uint32_t mode) {
 
 int cu_unlink(const char *path) { return unlink(path) < 0 ? -errno : 0; }
 
+int cu_working_folder(char *buffer, size_t size) { return getcwd(buffer, size) ? 0 : -errno; }
+
+int cu_lock_folder(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    int r;
+    do r = flock(fd, LOCK_EX | LOCK_NB);
+    while (r < 0 && errno == EINTR);
+    if (r == 0) return fd;
+    int error = errno;
+    close(fd);
+    return error == EWOULDBLOCK ? -EAGAIN : -error;
+}
+
+void cu_unlock_folder(int fd) {
+    // A child that is being started may still have a copy of the descriptor.
+    flock(fd, LOCK_UN);
+    close(fd);
+}
+
 int cu_spare_descriptor(void) {
+#if defined(__linux__)
+    // Needs no file: there may be no /dev in a container or below a chroot.
+    int fd = eventfd(0, EFD_CLOEXEC);
+#else
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+#endif
     return fd < 0 ? -errno : fd;
 }
 

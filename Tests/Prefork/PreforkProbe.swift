@@ -11,6 +11,7 @@ struct PreforkProbe: ParsableCommand {
     @Option var processes = 3
     @Option var loops = 1
     @Option var port = 0
+    @Option(help: "Empty for all interfaces.") var host = "127.0.0.1"
     @Option(help: "Restarts before the supervisor gives up.") var restartsMax = 100
     @Option(help: "Milliseconds before the first restart.") var restartDelay = 10
     @Option(help: "Milliseconds that a worker has for its end.") var stopTimeout = 30_000
@@ -32,19 +33,19 @@ struct PreforkProbe: ParsableCommand {
         options.restartDelay = .milliseconds(restartDelay)
         options.stopTimeout = .milliseconds(stopTimeout)
         options.readyTimeout = .milliseconds(readyTimeout)
-        let (port, end, complaint) = (port, end, complaint)
+        let (host, port, end, complaint) = (host, port, end, complaint)
         let (deaf, reusePort, twice) = (deaf, reusePort, twice)
         do {
             try Prefork.run(
                 processes: processes, loops: loops,
-                listen: reusePort || own ? [] : [.tcp(port: port)], options: options,
+                listen: reusePort || own ? [] : [.tcp(host: host, port: port)], options: options,
                 supervisor: tell
             ) { loop in
                 if let end { Glibc.exit(end) }
                 if let complaint { throw Complaint(description: complaint) }
                 var options = TCPServer.Options()
                 options.reusePort = reusePort
-                let server = TCPServer(port: port, options: options)
+                let server = TCPServer(host: host, port: port, options: options)
                 if twice { for _ in 0..<2 { try TCPServer(port: port).bind() } }
                 try loop.addSignalHandler(.sigusr1) {
                     StandardOutput.announce("worker \(Prefork.taskID ?? -1) got SIGUSR1")
@@ -69,6 +70,7 @@ struct PreforkProbe: ParsableCommand {
             let pids = supervisor.workers.map { "\($0.pid)" }.joined(separator: " ")
             let address = supervisor.addresses.first.map { "\($0)" } ?? "127.0.0.1:\(port)"
             StandardOutput.announce("workers \(pids)")
+            StandardOutput.announce("addresses \(supervisor.addresses)")
             StandardOutput.announce("listening on \(address)")
         }
     }

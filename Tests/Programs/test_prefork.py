@@ -557,7 +557,7 @@ def test_a_taken_port_is_one_clear_error(launch):
     port = first.address[1]
     second = launch("echo-server", "--port", port, "--processes", "2")
     assert second.wait() == 1
-    assert f"port {port} on 127.0.0.1 is taken by another program" in second.stderr
+    assert f"Port {port} on 127.0.0.1 is taken already" in second.stderr
     assert second.stderr.count("\n") == 1
     assert first.is_running
 
@@ -567,7 +567,18 @@ def test_another_supervisor_does_not_share_the_port(launch):
     port = first.address[1]
     second = launch("echo-server", "--port", port, "--processes", "2")
     assert second.wait() == 1
-    assert "taken by another program" in second.stderr
+    assert "is taken already" in second.stderr
+
+
+def test_an_empty_host_is_all_interfaces(probe):
+    server = probe("--host", "", "--processes", "2")
+    port = server.address[1]
+    families = [("127.0.0.1", port)]
+    if "[::]" in server.stdout:
+        families.append(("::1", port))
+    for address in families:
+        assert sorted(identities(address, 2)) == [0, 1]
+    assert server.stop(seconds=20) == 0
 
 
 def test_an_address_listed_for_the_workers_is_bound_once_for_all_loops(probe):

@@ -71,6 +71,7 @@ import UpdraftTesting
             #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
             let stream = try IOStream(socket: ends[0], loop: loop)
             #expect(fcntl(ends[0], F_GETFL) & O_NONBLOCK != 0)
+            #expect(fcntl(ends[0], F_GETFD) & FD_CLOEXEC != 0)
             #expect(stream.peerAddress != nil)
             #expect(send(ends[1], "hello", 5, 0) == 5)
             #expect(try await stream.read(exactly: 5) == "hello".bytes)

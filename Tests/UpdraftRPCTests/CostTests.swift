@@ -82,7 +82,7 @@ struct CostTests {
     ) async throws -> (any Transport, IOStream) {
         let listener = try Listener(
             ListeningSocket.bind(to: .tcp(port: 0), backlog: 1)[0], options: SocketOptions(),
-            isInherited: false, loop: loop)
+            loop: loop)
         defer { listener.close() }
         let port = try #require(listener.localAddress.port)
         let connected = try await TCPClient.connect(host: "127.0.0.1", port: port)

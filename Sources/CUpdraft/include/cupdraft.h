@@ -154,6 +154,18 @@ int cu_is_listening(int fd);
 int cu_bind_source(int fd, const struct cu_address *address);
 int cu_connect(int fd, const struct cu_address *address);
 int cu_accept(int fd, struct cu_address *peer);
+enum {
+    // One connection failed before it was accepted.
+    CU_ACCEPT_SKIPPED,
+    // No descriptors are left.
+    CU_ACCEPT_EXHAUSTED,
+    // For the moment the socket gives none.
+    CU_ACCEPT_FAILED,
+    // The descriptor is no socket that listens, or no more.
+    CU_ACCEPT_LOST
+};
+// What an error of cu_accept, other than EAGAIN, says.
+int cu_accept_verdict(int error);
 int cu_local_address(int fd, struct cu_address *out);
 int cu_peer_address(int fd, struct cu_address *out);
 int cu_set_no_delay(int fd, bool on);
@@ -203,6 +215,12 @@ int cu_socket_file(const char *path, struct cu_socket_file *out);
 void cu_limit_socket_mode(int fd, uint32_t mode);
 int cu_set_file_mode(const char *path, uint32_t mode);
 int cu_unlink(const char *path);
+// The folder in which relative paths begin, into buffer. 0, or a negated errno.
+int cu_working_folder(char *buffer, size_t size);
+// A descriptor that has the folder's lock, which other programs ask for too: -EAGAIN if one has it.
+// The lock ends with cu_unlock_folder or with the process.
+int cu_lock_folder(const char *path);
+void cu_unlock_folder(int fd);
 // A descriptor to give up when there are no others left.
 int cu_spare_descriptor(void);
 // Makes a descriptor from elsewhere non-blocking, and closed on exec.
@@ -256,10 +274,18 @@ int32_t cu_process_id(void);
 int cu_processors(void);
 
 // --- compact addresses ---------------------------------------------------------------------
-// The 4 or 16 address bytes of an IP address, in network order; the scope of a link-local one.
-int cu_address_bytes(const struct cu_address *address, uint8_t bytes[16], uint32_t *scope);
-int cu_address_from_bytes(int kind, const uint8_t bytes[16], uint16_t port, uint32_t scope,
-                          struct cu_address *out);
+// An IP address in numbers: an IPv4 address is the upper half of `high`.
+struct cu_ip {
+    int kind;
+    uint16_t port;
+    // Of a link-local address.
+    uint32_t scope;
+    uint64_t high, low;
+};
+// For an address that is none of IP the kind alone.
+struct cu_ip cu_address_ip(const struct cu_address *address);
+// `kind` is CU_ADDRESS_IPV4 or _IPV6.
+void cu_address_from_ip(const struct cu_ip *ip, struct cu_address *out);
 
 // --- a counting semaphore between threads ---------------------------------------------------
 void *cu_semaphore_create(void);

@@ -11,10 +11,12 @@ package final class LoopCrew: Sendable {
         /// What the loops lost when they stopped.
         var report = StopReport()
         var shutdown: (signal: Signal?, limit: Duration)?
-        /// Ports that the first loop to ask was given, for the others to share.
-        var ports: [String: Int] = [:]
         /// What the first loop to ask has made, for the others to have as well.
-        var shared: [String: any Sendable] = [:]
+        var shared: [String: Shared] = [:]
+    }
+
+    private struct Shared {
+        weak var thing: (any AnyObject & Sendable)?
     }
 
     let count: Int
@@ -72,33 +74,19 @@ package final class LoopCrew: Sendable {
         if let error { throw error }
         if let error = ShutdownError(report) { throw error }
     }
-
-    /// Binds so that every loop of the crew listens on one port: a port that the system is to pick
-    /// is picked once, by the loop that comes first.
-    ///
-    /// - Parameters:
-    ///   - key: Tells the servers of one loop apart.
-    ///   - bind: Binds to a port, for the first loop or for another, and returns the one it got.
-    func bindShared(
-        _ key: String, port: Int, _ bind: (_ port: Int, _ isFirst: Bool) throws -> Int
-    ) throws {
-        try state.withLock { state in
-            let shared = state.ports[key]
-            state.ports[key] = try bind(shared ?? port, shared == nil)
-        }
-    }
 }
 
 extension LoopCrew {
-    /// Gives every loop that asks the same thing.
+    /// Gives every loop that asks the same thing, as long as one of them holds it.
     ///
     /// - Parameters:
     ///   - key: Tells the things of one loop apart.
     ///   - make: Gets what was made before, and returns it or something new.
-    func share<T: Sendable>(_ key: String, _ make: (T?) throws -> T) throws -> T {
+    func share<T: AnyObject & Sendable>(_ key: String, _ make: (T?) throws -> T) throws -> T {
         try state.withLock { state in
-            let thing = try make(state.shared[key] as? T)
-            state.shared[key] = thing
+            let thing = try make(state.shared[key]?.thing as? T)
+            state.shared = state.shared.filter { $0.value.thing != nil }
+            state.shared[key] = Shared(thing: thing)
             return thing
         }
     }
@@ -117,7 +105,8 @@ extension IOLoop {
     ///
     /// The loops share nothing but what is Sendable; servers with one host and port listen on it
     /// together (SO_REUSEPORT), and the kernel spreads the connections. Of those with port 0, the
-    /// first of each loop share one port that the system picks, the second ones another.
+    /// first of each loop share one port that the system picks, the second ones another, as long as
+    /// one of them listens on it.
     ///
     /// ```swift
     /// try IOLoop.run(loops: 0) { loop in

@@ -46,9 +46,9 @@ public final class LoopGroup {
 
     /// Starts a child that handles its own errors and calls `childEnded` itself, last.
     @inline(__always)
-    func start(_ body: some TaskBody) {
+    func start(_ body: some TaskBody) -> TaskScope {
         count += 1
-        _ = loop.start(body, below: node)
+        return loop.start(body, below: node)
     }
 
     func childEnded() {

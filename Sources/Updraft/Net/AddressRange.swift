@@ -144,10 +144,15 @@ extension SocketAddress {
     ///
     /// - Parameter bytes: 4 for IPv4, 16 for IPv6.
     init(addressBytes bytes: some Collection<UInt8>, port: UInt16) {
-        let kind = bytes.count == 4 ? CU_ADDRESS_IPV4 : CU_ADDRESS_IPV6
+        var ip = cu_ip()
+        ip.kind = Int32(bytes.count == 4 ? CU_ADDRESS_IPV4 : CU_ADDRESS_IPV6)
+        ip.port = port
+        for (index, byte) in bytes.enumerated() {
+            let place = UInt64(byte) << UInt64(56 - index % 8 * 8)
+            if index < 8 { ip.high |= place } else { ip.low |= place }
+        }
         var address = cu_address()
-        let padded = Array(bytes) + [UInt8](repeating: 0, count: 16 - bytes.count)
-        _ = cu_address_from_bytes(Int32(kind), padded, port, 0, &address)
+        cu_address_from_ip(&ip, &address)
         self.init(address)
     }
 }

@@ -36,7 +36,8 @@ final class ConnectionSet {
     func start(
         _ stream: IOStream, timer: ConnectionTimer?, _ handler: @escaping StreamHandler
     ) {
-        tasks.start(Connection(stream, timer, handler, self))
+        let scope = tasks.start(Connection(stream, timer, handler, self))
+        timer?.scope = scope
     }
 
     fileprivate func connectionEnded() {
@@ -55,11 +56,14 @@ final class ConnectionSet {
     }
 
     /// Cancels all and waits a moment for their end. A handler in a wait that is not the loop's
-    /// can't be ended: its stream is aborted, and it is left behind.
+    /// can't be ended: its stream is aborted, the hooks are told, and it is left behind.
     nonisolated(nonsending) func cut() async {
         tasks.cancelAll()
         await tasks.join(grace: ConnectionSet.cutGrace)
-        for case let connection as Connection in tasks.subjects { connection.stream.abort() }
+        for case let connection as Connection in tasks.subjects {
+            connection.stream.abort()
+            hooks?.end(connection.stream, CancellationError())
+        }
     }
 
     private static let cutGrace = Duration.milliseconds(200)
@@ -134,8 +138,14 @@ private final class Connection: TaskBody, TaskSubject {
         }
         await end()
         timer?.cancel()
-        set.hooks?.end(stream, failure)
+        if let hooks = set.hooks { tell(hooks) }
         set.connectionEnded()
+    }
+
+    /// After a time-out with the stream's reason: the handler's cancellation is its consequence.
+    private func tell(_ hooks: ConnectionHooks) {
+        let isConsequence = timer?.hasExpired == true && failure is CancellationError
+        hooks.end(stream, isConsequence ? nil : failure)
     }
 
     /// Closes the stream and waits until it is, so that a drain waits for the last bytes too.

@@ -4,8 +4,8 @@ extension IOStream {
     /// Makes a stream of a socket that is connected already: one end of a `socketpair`, or one that
     /// another program has passed on (contract row J12).
     ///
-    /// The stream takes the descriptor over and makes it non-blocking. With an internet socket,
-    /// `TCP_NODELAY` is set, as on every connection of Updraft's own.
+    /// The stream takes the descriptor over and makes it non-blocking, and closed on exec. With an
+    /// internet socket, `TCP_NODELAY` is set, as on every connection of Updraft's own.
     ///
     /// - Parameter descriptor: A stream socket. `TCPClient` connects those that are not.
     /// - Throws: `SystemError` if it is no connected socket, or can't be watched; it stays the
@@ -18,7 +18,7 @@ extension IOStream {
         try SystemError.check(
             cu_peer_address(descriptor, &peer), "the peer of descriptor \(descriptor)")
         try SystemError.check(
-            cu_set_nonblocking(descriptor), "make descriptor \(descriptor) non-blocking")
+            cu_adopt_descriptor(descriptor), "make descriptor \(descriptor) non-blocking")
         let address = SocketAddress(peer)
         if address.port != nil { _ = cu_set_no_delay(descriptor, true) }
         let transport = SocketTransport(descriptor: descriptor, peerAddress: address)

@@ -53,6 +53,11 @@ enum InheritedListeners {
         }
     }
 
+    /// Takes one back that no server has accepted from. It is the next one that is handed over.
+    static func giveBack(_ socket: Int32, for address: SocketAddress) {
+        stock.withLock { $0.sockets[address, default: []].insert(socket, at: 0) }
+    }
+
     /// One that was taken is accepted from.
     static func isServed() {
         let tell = stock.withLock { stock -> (@Sendable () -> Void)? in

@@ -6,36 +6,57 @@ final class Listener: ReadinessSink {
     enum Accepted {
         case connection(SocketTransport)
         case none
-        /// No descriptor or memory is left for one more.
+        /// One has failed before it was accepted; the next one may not have.
+        case skipped
+        /// No descriptor is left for one more.
         case exhausted(SystemError)
+        /// For the moment this socket gives none.
         case failed(SystemError)
+        /// The descriptor is no listening socket any more.
+        case lost(SystemError)
+    }
+
+    private enum Watching {
+        case off
+        case on
+        /// Until then nothing is accepted.
+        case resting(Timeout)
     }
 
     let socket: ListeningSocket
     /// Whether connections may wait: false once all have been accepted.
     private(set) var mayHaveMore = true
+    /// For tests: a negated errno in place of the system's answer to an accept.
+    var fault: (() -> Int32?)?
 
     private let loop: IOLoop
     private let options: SocketOptions
     private let isTCP: Bool
     private var onReady: () -> Void = {}
+    private var watching = Watching.off
     private var isOpen = true
-    private var isUnserved: Bool
+    /// The address for which it was taken from `InheritedListeners`, until it is served.
+    private var unserved: SocketAddress?
+    /// What the loops of a crew have in common as long as one of them listens.
+    private var shared: AnyObject?
 
     /// Nothing is accepted before `watch`.
     ///
     /// - Parameters:
     ///   - options: For the connections.
-    ///   - isInherited: Whether the socket comes from `InheritedListeners`, which is told when it
-    ///     is served.
+    ///   - inherited: What was asked for, if the socket comes from `InheritedListeners`, which is
+    ///     told when it is served.
+    ///   - shared: Held until it is closed.
     /// - Throws: `StreamError` if the socket is closed.
     init(
-        _ socket: ListeningSocket, options: SocketOptions, isInherited: Bool, loop: IOLoop
+        _ socket: ListeningSocket, options: SocketOptions, inherited: SocketAddress? = nil,
+        shared: AnyObject? = nil, loop: IOLoop
     ) throws {
         self.socket = socket
         self.options = options
         self.loop = loop
-        isUnserved = isInherited
+        self.shared = shared
+        unserved = inherited
         isTCP = socket.localAddress.port != nil
         try socket.acquire()
     }
@@ -43,7 +64,9 @@ final class Listener: ReadinessSink {
     var localAddress: SocketAddress { socket.localAddress }
 
     /// A socket that is bound and listens; the caller owns it.
-    static func open(_ address: SocketAddress, backlog: Int, reusePort: Bool) throws -> Int32 {
+    ///
+    /// - Parameter backlog: Nil for one that is bound alone.
+    static func open(_ address: SocketAddress, backlog: Int?, reusePort: Bool) throws -> Int32 {
         guard var system = address.system else {
             throw SystemError(errno: cu_einval, operation: "the address \(address)")
         }
@@ -51,8 +74,10 @@ final class Listener: ReadinessSink {
         do {
             try SystemError.check(
                 cu_bind_listener(socket, &system, reusePort), "listen on \(address)")
-            try SystemError.check(
-                cu_listen(socket, Int32(clamping: backlog)), "listen on \(address)")
+            if let backlog {
+                try SystemError.check(
+                    cu_listen(socket, Int32(clamping: backlog)), "listen on \(address)")
+            }
         } catch {
             _ = cu_close(socket)
             throw error
@@ -62,19 +87,31 @@ final class Listener: ReadinessSink {
 
     /// What the user is told of a failure to listen.
     static func failure(host: String, port: Int, _ error: SystemError) -> StreamError {
-        guard (try? SocketAddress(host: host, port: 0)) != nil else {
+        guard SocketAddress.isIPAddress(host) else {
             return StreamError(
                 .cannotListen,
-                "can't listen on '\(host)': give a numeric address, such as 127.0.0.1 or ::1.")
+                "Can't listen on '\(host)': give a numeric address, such as 127.0.0.1 or ::1.")
         }
-        var reason = "can't listen on \(host):\(port)"
+        var reason = "Can't listen on \(ListenAddress.tcp(host: host, port: port))"
         if error.isAddressInUse {
-            reason = "port \(port) on \(host) is taken by another program"
+            reason = "Port \(port) on \(host) is taken already"
             if InheritedListeners.isInWorker {
-                reason += ", or by another worker: what all serve is given to Prefork.run(listen:)"
+                reason +=
+                    ", maybe by another worker: what all serve is given to "
+                    + "Prefork.run(listen:)"
             }
         }
         return StreamError(.cannotListen, "\(reason).", cause: error)
+    }
+
+    /// Whether the machine has the address, whatever the port.
+    static func isPossible(_ address: SocketAddress) -> Bool {
+        do {
+            _ = cu_close(try open(address.with(port: 0), backlog: nil, reusePort: false))
+            return true
+        } catch {
+            return (error as? SystemError)?.isMissingFamily != true
+        }
     }
 
     static func address(of socket: Int32) throws -> SocketAddress {
@@ -88,26 +125,71 @@ final class Listener: ReadinessSink {
     }
 
     /// Calls `onReady` whenever there is a connection to accept.
+    ///
+    /// - Throws: `StreamError` with `.cannotListen` if another server of the loop does that.
     func watch(_ onReady: @escaping () -> Void) throws {
+        guard isOpen else { return }
+        unwatch()
+        do {
+            try loop.watch(socket.descriptor, events: .read, mode: .level, sink: self)
+        } catch let error as LoopError where error.code == .duplicateHandler {
+            throw StreamError(
+                .cannotListen,
+                "Another server of this loop accepts connections from \(localAddress).")
+        }
+        watching = .on
         self.onReady = onReady
         mayHaveMore = true
-        try loop.watch(socket.descriptor, events: .read, mode: .level, sink: self)
-        if isUnserved {
-            isUnserved = false
+        if unserved != nil {
+            unserved = nil
             InheritedListeners.isServed()
         }
     }
 
     func unwatch() {
-        if isOpen { loop.unwatch(socket.descriptor) }
+        switch watching {
+        case .off: return
+        // Another server of the loop may have the same descriptor.
+        case .on: loop.unwatch(socket.descriptor)
+        case .resting(let timer): loop.timers.remove(timer)
+        }
+        watching = .off
         onReady = {}
+    }
+
+    /// Accepts nothing for a while, then calls `onEnd`, unless it is watched or closed before.
+    func rest(for pause: Duration, onEnd: @escaping () -> Void) {
+        unwatch()
+        mayHaveMore = false
+        guard isOpen else { return }
+        let end = loop.now.advanced(by: pause).nanoseconds
+        watching = .resting(
+            loop.timers.add(deadline: end) { [weak self] in
+                self?.watching = .off
+                onEnd()
+            })
     }
 
     func close() {
         guard isOpen else { return }
         unwatch()
         isOpen = false
+        shared = nil
         socket.release()
+    }
+
+    /// Closes the listener without closing its descriptor, which is not its socket any more.
+    func lose() {
+        socket.forget()
+        close()
+    }
+
+    /// Undoes the binding: a socket that was inherited, and not served yet, may be taken again.
+    func takeBack() {
+        if let unserved, isOpen, socket.forget() {
+            InheritedListeners.giveBack(socket.descriptor, for: unserved)
+        }
+        close()
     }
 
     var report: SinkReport { SinkReport(text: "listens on \(localAddress)") }
@@ -119,19 +201,24 @@ final class Listener: ReadinessSink {
 
     func accept() -> Accepted {
         guard isOpen else { return none() }
-        while true {
-            var peer = cu_address()
-            let result = cu_accept(socket.descriptor, &peer)
-            if result >= 0 {
-                if isTCP { options.apply(to: result) }
-                return .connection(
-                    SocketTransport(descriptor: result, peerAddress: SocketAddress(peer)))
-            }
-            if result == -cu_eagain { return none() }
-            // The peer gave up before it was accepted: the next one may not have.
-            if result == -cu_econnaborted { continue }
-            let error = SystemError(errno: result, operation: "accept")
-            return error.isExhaustion ? .exhausted(error) : .failed(error)
+        var peer = cu_address()
+        let result = fault?() ?? cu_accept(socket.descriptor, &peer)
+        if result >= 0 {
+            if isTCP { options.apply(to: result) }
+            return .connection(
+                SocketTransport(descriptor: result, peerAddress: SocketAddress(peer)))
+        }
+        return result == -cu_eagain ? none() : failure(result)
+    }
+
+    @inline(never)
+    private func failure(_ result: Int32) -> Accepted {
+        let error = SystemError(errno: result, operation: "accept on \(localAddress)")
+        switch Int(cu_accept_verdict(result)) {
+        case Int(CU_ACCEPT_SKIPPED): return .skipped
+        case Int(CU_ACCEPT_EXHAUSTED): return .exhausted(error)
+        case Int(CU_ACCEPT_LOST): return .lost(error)
+        default: return .failed(error)
         }
     }
 

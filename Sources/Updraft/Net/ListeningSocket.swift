@@ -37,7 +37,7 @@ public final class ListeningSocket: Sendable {
     public convenience init(adopting descriptor: Int32) throws {
         guard cu_is_listening(descriptor) == 1, cu_adopt_descriptor(descriptor) == 0 else {
             throw StreamError(
-                .cannotListen, "descriptor \(descriptor) is no socket that listens.")
+                .cannotListen, "Descriptor \(descriptor) is no socket that listens.")
         }
         try self.init(descriptor, file: nil)
     }
@@ -85,13 +85,24 @@ public final class ListeningSocket: Sendable {
         }
         guard isOpen else {
             throw StreamError(
-                .cannotListen, "the listening socket of \(localAddress) has been closed.")
+                .cannotListen, "The listening socket of \(localAddress) has been closed.")
         }
     }
 
     func release() {
         state.withLock { $0.servers -= 1 }
         close()
+    }
+
+    /// Leaves the descriptor to somebody else, without closing it. Whether it was this socket's.
+    @discardableResult
+    func forget() -> Bool {
+        let wasOpen = state.withLock { state in
+            defer { state.isOpen = false }
+            return state.isOpen
+        }
+        if wasOpen { file?.remove() }
+        return wasOpen
     }
 
     private func free() {
@@ -155,7 +166,7 @@ public final class ListeningSocket: Sendable {
     private static func openOnOnePort(
         _ addresses: [SocketAddress], _ options: ListenOptions
     ) throws -> [ListeningSocket] {
-        var failure: any Error = StreamError(.cannotListen, "no port is free for all addresses.")
+        var failure: any Error = StreamError(.cannotListen, "No port is free for all addresses.")
         for _ in 0..<portAttempts {
             do {
                 return try open(addresses, options)
@@ -197,7 +208,8 @@ public final class ListeningSocket: Sendable {
         _ address: SocketAddress, _ options: ListenOptions
     ) throws -> ListeningSocket {
         let descriptor = try Listener.open(
-            address, backlog: options.backlog, reusePort: options.reusePort)
+            address, backlog: options.listens ? options.backlog : nil,
+            reusePort: options.reusePort)
         return try owning(descriptor, file: nil)
     }
 
@@ -220,15 +232,14 @@ public final class ListeningSocket: Sendable {
         guard address.system != nil else {
             throw StreamError(
                 .cannotListen,
-                "can't listen on '@\(name)': an abstract name has 1 to \(cu_unix_path_max) bytes, "
+                "Can't listen on '@\(name)': an abstract name has 1 to \(cu_unix_path_max) bytes, "
                     + "and needs Linux.")
         }
         do {
             return try tcp(address, ListenOptions(backlog: options.backlog, reusePort: false))
         } catch let error as SystemError {
-            let reason = error.isAddressInUse ? "another program does" : "it failed"
-            throw StreamError(
-                .cannotListen, "can't listen on \(address): \(reason).", cause: error)
+            let reason = error.isAddressInUse ? ": it is taken already" : ""
+            throw StreamError(.cannotListen, "Can't listen on \(address)\(reason).", cause: error)
         }
     }
 
@@ -236,6 +247,8 @@ public final class ListeningSocket: Sendable {
         _ path: String, mode: UInt32, _ options: ListenOptions
     ) throws -> ListeningSocket {
         do {
+            let lock = try FolderLock(around: path)
+            defer { lock.release() }
             let descriptor = try SystemError.check(cu_socket_unix(), "socket")
             let file: UnixSocketFile
             do {
@@ -249,63 +262,7 @@ public final class ListeningSocket: Sendable {
                 cu_listen(descriptor, Int32(clamping: options.backlog)), "listen on \(path)")
             return socket
         } catch let error as SystemError {
-            throw StreamError(.cannotListen, "can't listen on \(path).", cause: error)
+            throw StreamError(.cannotListen, "Can't listen on \(path).", cause: error)
         }
-    }
-}
-
-/// How sockets are made to listen.
-struct ListenOptions {
-    var backlog: Int
-    var reusePort: Bool
-    var family = AddressFamily.any
-}
-
-extension ListenAddress {
-    /// The same with another port.
-    func with(port: Int) -> ListenAddress {
-        switch place {
-        case .tcp(let host, _): .tcp(host: host, port: port)
-        case .allInterfaces: .allInterfaces(port: port)
-        case .unix, .abstract: self
-        }
-    }
-
-    /// The path to listen on.
-    var unixAddresses: [SocketAddress] {
-        guard case .unix(let path, _) = place else { return [] }
-        return [SocketAddress(unixPath: path)]
-    }
-
-    /// The IP addresses to listen on, IPv4 first.
-    func socketAddresses(_ family: AddressFamily) throws -> [SocketAddress] {
-        var hosts: [String]
-        switch place {
-        case .tcp(let host, _): hosts = [host]
-        case .allInterfaces: hosts = ["0.0.0.0", "::"]
-        case .unix, .abstract: return []
-        }
-        let port = port ?? 0
-        var addresses: [SocketAddress] = []
-        for host in hosts {
-            do {
-                addresses.append(try SocketAddress(host: host, port: port))
-            } catch let error as SystemError {
-                throw Listener.failure(host: host, port: port, error)
-            }
-        }
-        addresses.removeAll { family == ($0.isIPv6 ? .ipv4 : .ipv6) }
-        if addresses.isEmpty {
-            throw StreamError(
-                .cannotListen, "can't listen on \(self): that address is of another family.")
-        }
-        return addresses
-    }
-}
-
-extension SystemError {
-    /// The machine has no such family of addresses.
-    fileprivate var isMissingFamily: Bool {
-        errno == cu_eafnosupport || errno == cu_eaddrnotavail
     }
 }

@@ -48,17 +48,12 @@ public struct SocketAddress: Hashable, Sendable {
 
     init(_ address: cu_address) {
         var address = address
-        var bytes = [UInt8](repeating: 0, count: 16)
-        var scope: UInt32 = 0
-        let kind = cu_address_bytes(&address, &bytes, &scope)
-        let port = cu_address_port(&address)
-        switch Int(kind) {
+        let ip = cu_address_ip(&address)
+        switch Int(ip.kind) {
         case Int(CU_ADDRESS_IPV4):
-            storage = .ipv4(bytes[..<4].reduce(0) { $0 << 8 | UInt32($1) }, port: port)
+            storage = .ipv4(UInt32(truncatingIfNeeded: ip.high >> 32), port: ip.port)
         case Int(CU_ADDRESS_IPV6):
-            storage = .ipv6(
-                bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) },
-                bytes[8...].reduce(0) { $0 << 8 | UInt64($1) }, port: port, scope: scope)
+            storage = .ipv6(ip.high, ip.low, port: ip.port, scope: ip.scope)
         case Int(CU_ADDRESS_UNIX):
             storage = .unix(SocketAddress.unixPath(of: address))
         default:
@@ -104,6 +99,22 @@ public struct SocketAddress: Hashable, Sendable {
         return false
     }
 
+    /// Whether a socket of one address would take connections that are for the other, which is not
+    /// the same.
+    func overlaps(_ other: SocketAddress) -> Bool {
+        port == other.port && self != other && isIPv6 == other.isIPv6
+            && (isAnyAddress || other.isAnyAddress)
+    }
+
+    /// Whether it stands for all addresses of the machine, of one family.
+    private var isAnyAddress: Bool {
+        switch storage {
+        case .ipv4(let bits, _): bits == 0
+        case .ipv6(let high, let low, _, _): high | low == 0
+        case .unix, .unknown: false
+        }
+    }
+
     /// The bits of an IP address from the most significant one of `high` on, and how many: 32 or
     /// 128; nil for what is none.
     var bits: (count: Int, high: UInt64, low: UInt64)? {
@@ -131,28 +142,22 @@ public struct SocketAddress: Hashable, Sendable {
     /// The system's own form; nil if there is none (an overlong path).
     var system: cu_address? {
         var address = cu_address()
-        let result: Int32
+        var ip = cu_ip()
         switch storage {
         case .ipv4(let bits, let port):
-            result = cu_address_from_bytes(
-                Int32(CU_ADDRESS_IPV4), bytes(UInt64(bits) << 32, 0), port, 0, &address)
+            ip.kind = Int32(CU_ADDRESS_IPV4)
+            ip.port = port
+            ip.high = UInt64(bits) << 32
         case .ipv6(let high, let low, let port, let scope):
-            result = cu_address_from_bytes(
-                Int32(CU_ADDRESS_IPV6), bytes(high, low), port, scope, &address)
+            ip = cu_ip(
+                kind: Int32(CU_ADDRESS_IPV6), port: port, scope: scope, high: high, low: low)
         case .unix(let path):
-            result = cu_address_unix(path, path.utf8.count, &address)
+            return cu_address_unix(path, path.utf8.count, &address) == 0 ? address : nil
         case .unknown:
             return nil
         }
-        return result == 0 ? address : nil
-    }
-
-    private func bytes(_ high: UInt64, _ low: UInt64) -> [UInt8] {
-        [high, low].flatMap { half in
-            stride(from: 56, through: 0, by: -8).map {
-                UInt8(truncatingIfNeeded: half >> UInt64($0))
-            }
-        }
+        cu_address_from_ip(&ip, &address)
+        return address
     }
 
     private static func unixPath(of address: cu_address) -> String {

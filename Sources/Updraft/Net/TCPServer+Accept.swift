@@ -1,3 +1,4 @@
+internal import CUpdraft
 internal import Logging
 
 // Accepting: contract row K8.
@@ -9,10 +10,8 @@ extension TCPServer {
         /// Whose turn it is first: the last room, or descriptor, is not always the first one's.
         var first = 0
         var spare = SpareDescriptor()
-        /// Whether the last one was refused.
-        var isRefusing = false
-        /// When there was trouble last.
-        var troubledAt: LoopInstant?
+        var refusals = LogEpisode()
+        var troubles = LogEpisode()
     }
 
     private enum Batch { case drained, full, busy, exhausted }
@@ -34,7 +33,7 @@ extension TCPServer {
                 try await pauseAccepting(until: waitForRoom)
             case .exhausted:
                 shed()
-                try await pauseAccepting { try await loop.sleep(for: options.exhaustionPause) }
+                try await pauseAccepting(until: waitOutPause)
             }
         }
     }
@@ -66,9 +65,23 @@ extension TCPServer {
     }
 
     private nonisolated(nonsending) func waitForRoom() async throws {
+        guard connections.count >= options.connectionsMax else { return }
         connections.onRoom = { [acceptWaiter] in acceptWaiter.fire() }
         defer { connections.onRoom = {} }
         try await acceptWaiter.wait(for: .connections)
+    }
+
+    /// Ends at once when the server is stopped.
+    private nonisolated(nonsending) func waitOutPause() async throws {
+        let end = loop.now.advanced(by: pause).nanoseconds
+        let timer = loop.timers.add(deadline: end) { [acceptWaiter] in acceptWaiter.fire() }
+        defer { loop.timers.remove(timer) }
+        try await acceptWaiter.wait(for: .connections)
+    }
+
+    /// Of none at all the loop would spin.
+    private var pause: Duration {
+        min(max(options.exhaustionPause, .milliseconds(1)), .seconds(86_400))
     }
 
     /// Accepts until there is none left, within each listener's bound for a turn.
@@ -99,20 +112,44 @@ extension TCPServer {
                 if isFull { refuse(transport) } else { begin(transport, handler) }
             case .none:
                 return .drained
+            case .skipped:
+                break
             case .exhausted(let error):
                 noteTrouble("no connection can be accepted for now", error)
                 return .exhausted
             case .failed(let error):
-                // It may well persist, so it is not tried again at once.
-                noteTrouble("a connection could not be accepted", error)
-                return .exhausted
+                noteTrouble("no connection can be accepted for now", error)
+                rest(listener)
+                return .drained
+            case .lost(let error):
+                lose(listener, error)
+                return .drained
             }
         }
         return .busy
     }
 
+    /// The trouble is one listener's: the others go on, and nobody is sent away.
+    private func rest(_ listener: Listener) {
+        listener.rest(for: pause) { [unowned self, unowned listener] in
+            do {
+                try watch([listener])
+            } catch {
+                noteTrouble("the server can't go on to accept connections", error)
+                rest(listener)
+            }
+        }
+    }
+
+    /// Somebody has shut its socket down, or has closed its descriptor, which is not to be closed
+    /// once more then: it may be another file's by now.
+    private func lose(_ listener: Listener, _ error: SystemError) {
+        logger.error("the server listens on \(listener.localAddress) no longer: \(error)")
+        if error.errno == cu_einval { listener.close() } else { listener.lose() }
+        listeners.removeAll { $0 === listener }
+    }
+
     private func begin(_ transport: SocketTransport, _ handler: @escaping StreamHandler) {
-        accepting.isRefusing = false
         if hasTimeouts { transport.transfers = TransferTime(loop) }
         do {
             let stream = try IOStream(transport, loop: loop, sharing: streamOptions)
@@ -120,6 +157,7 @@ extension TCPServer {
             connections.start(stream, timer: timer(stream, transport), handler)
         } catch {
             transport.close()
+            connections.counts.shed += 1
             noteTrouble("a connection could not be watched", error)
         }
     }
@@ -140,9 +178,9 @@ extension TCPServer {
     private func refuse(_ transport: SocketTransport) {
         transport.close()
         connections.counts.refused += 1
-        guard !accepting.isRefusing else { return }
-        accepting.isRefusing = true
-        logger.warning("connections are refused: \(options.connectionsMax) are open")
+        guard let count = accepting.refusals.note(at: loop.now, quiet: .seconds(30)) else { return }
+        let since = count > 1 ? " (\(count) since this was logged last)" : ""
+        logger.warning("connections are refused: \(options.connectionsMax) are open\(since)")
     }
 
     /// Closes the connections that wait, so that their peers see an end instead of nothing at all.
@@ -164,9 +202,7 @@ extension TCPServer {
 
     /// Trouble comes in crowds: it is logged when there was none for ten pauses.
     private func noteTrouble(_ what: String, _ error: any Error) {
-        let now = loop.now
-        let isNew = accepting.troubledAt.map { $0.advanced(by: options.exhaustionPause * 10) < now }
-        accepting.troubledAt = now
-        if isNew != false { logger.warning("\(what): \(error)") }
+        guard accepting.troubles.note(at: loop.now, quiet: pause * 10) != nil else { return }
+        logger.warning("\(what): \(error)")
     }
 }

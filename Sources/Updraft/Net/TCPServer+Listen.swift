@@ -9,15 +9,26 @@ extension TCPServer {
     public func bind() throws {
         loop.checkThread("TCPServer.bind")
         guard phase == .idle else { return }
+        listeners += try opening { opened in
+            for address in addresses { try open(address, besides: opened, into: &opened) }
+        }
+        phase = .bound
+    }
+
+    /// All that `body` opens, or nothing: it leaves no trace if it throws, neither here nor in what
+    /// the loops of a crew share.
+    private func opening(_ body: (inout [Listener]) throws -> Void) throws -> [Listener] {
+        let serversMade = loop.serversMade
         var opened: [Listener] = []
         do {
-            for address in addresses { opened += try open(address, besides: opened) }
+            try body(&opened)
         } catch {
-            for listener in opened { listener.close() }
+            // In the order in which inherited ones are to be taken again.
+            for listener in opened.reversed() { listener.takeBack() }
+            loop.serversMade = serversMade
             throw error
         }
-        listeners += opened
-        phase = .bound
+        return opened
     }
 
     /// Listens on one more address, before serving or while it serves. The server's own addresses
@@ -33,8 +44,7 @@ extension TCPServer {
     /// - Throws: What `bind` throws; also if the server listens there already, or was stopped.
     @discardableResult
     public func bind(to address: ListenAddress) throws -> [SocketAddress] {
-        try prepareToAdd()
-        return try add(try open(address, besides: listeners))
+        try add { try open(address, besides: listeners, into: &$0) }
     }
 
     /// Accepts connections from a socket that listens, before serving or while it serves (K4). The
@@ -49,45 +59,35 @@ extension TCPServer {
     /// Accepts connections from sockets that listen; otherwise as `addSocket`. If it throws, none
     /// is added.
     public func addSockets(_ sockets: [ListeningSocket]) throws {
-        try prepareToAdd()
-        var added: [Listener] = []
-        do {
+        try add { added in
             for socket in sockets {
                 guard !(listeners + added).contains(where: { $0.socket === socket }) else {
                     throw duplicate("\(socket.localAddress)")
                 }
                 added.append(try listener(socket))
             }
-        } catch {
-            for listener in added { listener.close() }
-            throw error
-        }
-        try add(added)
-    }
-
-    private func prepareToAdd() throws {
-        try bind()
-        guard phase != .stopped else {
-            throw StreamError(.cannotListen, "The server was stopped.")
         }
     }
 
     @discardableResult
-    private func add(_ added: [Listener]) throws -> [SocketAddress] {
-        do {
+    private func add(_ open: (inout [Listener]) throws -> Void) throws -> [SocketAddress] {
+        try bind()
+        guard phase != .stopped else {
+            throw StreamError(.cannotListen, "The server was stopped.")
+        }
+        let added = try opening { added in
+            try open(&added)
             if accepting.isWatching { try watch(added) }
-        } catch {
-            for listener in added { listener.close() }
-            throw error
         }
         listeners += added
         return added.map(\.localAddress)
     }
 
     private func listener(
-        _ socket: ListeningSocket, isInherited: Bool = false
+        _ socket: ListeningSocket, inherited: SocketAddress? = nil, shared: AnyObject? = nil
     ) throws -> Listener {
-        try Listener(socket, options: options.socket, isInherited: isInherited, loop: loop)
+        try Listener(
+            socket, options: options.socket, inherited: inherited, shared: shared, loop: loop)
     }
 
     private func duplicate(_ address: String) -> StreamError {
@@ -99,69 +99,114 @@ extension TCPServer {
     /// A worker process has the sockets that its supervisor listens on. In a crew of several loops
     /// the server of each listens on the same port.
     private func open(
-        _ address: ListenAddress, besides others: [Listener]
-    ) throws -> [Listener] {
+        _ address: ListenAddress, besides others: [Listener], into opened: inout [Listener]
+    ) throws {
         let wanted = try address.socketAddresses(.any)
-        // With `reusePort` the system would see nothing wrong in it.
-        let own = Set(others.map(\.localAddress))
-        if let twice = wanted.first(where: own.contains) { throw duplicate("\(twice)") }
-        let inherited = try inherited(wanted + address.unixAddresses)
-        if !inherited.isEmpty { return inherited }
-        return try bindSockets(address).map { try listener($0) }
+        for own in others.map(\.localAddress) {
+            // With `reusePort` the system would see nothing wrong in it.
+            if wanted.contains(own) { throw duplicate("\(own)") }
+            guard !options.reusePort, let new = wanted.first(where: own.overlaps) else { continue }
+            throw StreamError(
+                .cannotListen, "The server listens on \(own) already, which overlaps \(new).")
+        }
+        if InheritedListeners.isInWorker {
+            let before = opened.count
+            try openInherited(wanted, into: &opened)
+            if opened.count > before { return }
+        }
+        let bound = try bindSockets(address)
+        for socket in bound.sockets {
+            opened.append(try listener(socket, shared: bound.shared))
+        }
     }
 
-    private func inherited(_ wanted: [SocketAddress]) throws -> [Listener] {
-        var found: [Listener] = []
+    private func openInherited(
+        _ wanted: [SocketAddress], into opened: inout [Listener]
+    ) throws {
+        var given: SocketAddress?
+        var missing: [SocketAddress] = []
         for address in wanted {
             switch InheritedListeners.take(address) {
             case .socket(let descriptor):
                 let socket = try ListeningSocket(inheriting: descriptor)
-                found.append(try listener(socket, isInherited: true))
+                opened.append(try listener(socket, inherited: address))
+                given = address
             case .allTaken:
-                let place = address.port.map { "port \($0) on \(address.host)" } ?? address.host
+                let place =
+                    address.port.map { "Port \($0) on \(address.host)" } ?? "The path \(address)"
                 throw StreamError(
                     .cannotListen,
                     "\(place), which this worker was given, has been taken by a server of it "
                         + "already.")
             case .notListed:
-                break
+                missing.append(address)
             }
         }
-        return found
+        // The workers would get into each other's way if each bound the rest by itself.
+        guard let given, let other = missing.first(where: Listener.isPossible) else { return }
+        throw StreamError(
+            .cannotListen,
+            "This worker was given \(given) and not \(other): for both, give Prefork.run(listen:) "
+                + "an empty host.")
     }
 
-    private func bindSockets(_ address: ListenAddress) throws -> [ListeningSocket] {
+    /// What the loops of a crew have in common: they are told apart by the order in which a loop's
+    /// servers bind.
+    private func bindSockets(
+        _ address: ListenAddress
+    ) throws -> (sockets: [ListeningSocket], shared: AnyObject?) {
         guard let crew = loop.crew, crew.count > 1 else {
-            return try sockets(address, reusePort: options.reusePort)
+            return (try sockets(address, reusePort: options.reusePort), nil)
         }
-        // Ports that the system picks are told apart by the order in which a loop's servers bind.
         let number = loop.serversMade["\(address)", default: 0]
-        loop.serversMade["\(address)"] = number + 1
         let key = "\(address) \(number)"
+        defer { loop.serversMade["\(address)"] = number + 1 }
         guard let port = address.port else {
             // There is no sharing a path: all loops have the one socket.
-            return try crew.share(key) { (known: [ListeningSocket]?) in
-                if let known, known.allSatisfy(\.isOpen) { return known }
-                return try sockets(address, reusePort: false)
+            let shared = try crew.share(key) { (known: CrewSockets?) in
+                if let known, known.sockets.allSatisfy(\.isOpen) { return known }
+                return CrewSockets(try sockets(address, reusePort: false))
             }
+            return (shared.sockets, shared)
         }
         var bound: [ListeningSocket] = []
-        try crew.bindShared(key, port: port) { port, isFirst in
-            let address = address.with(port: port)
-            // Alone first: with SO_REUSEPORT the port would be shared silently with another program
-            // of the same user that uses it too.
-            if isFirst, port != 0 {
-                for socket in try sockets(address, reusePort: false) { socket.close() }
-            }
+        let shared = try crew.share(key) { (known: CrewPort?) in
+            let address = address.with(port: known?.port ?? port)
+            if known == nil, port != 0, !options.reusePort { try checkFree(address) }
             bound = try sockets(address, reusePort: true)
-            return bound.first?.localAddress.port ?? port
+            return known ?? CrewPort(bound.first?.localAddress.port ?? port)
         }
-        return bound
+        return (bound, shared)
+    }
+
+    /// With SO_REUSEPORT the port would be shared silently with another program of the same user
+    /// that uses it too.
+    private func checkFree(_ address: ListenAddress) throws {
+        let options = ListenOptions(backlog: 0, reusePort: false, listens: false)
+        for socket in try ListeningSocket.bind(to: address, options) { socket.close() }
     }
 
     private func sockets(
         _ address: ListenAddress, reusePort: Bool
     ) throws -> [ListeningSocket] {
         try ListeningSocket.bind(to: address, backlog: options.backlog, reusePort: reusePort)
+    }
+}
+
+/// The port of a server that each loop of a crew has.
+private final class CrewPort: Sendable {
+    let port: Int
+
+    init(_ port: Int) {
+        self.port = port
+    }
+}
+
+/// The sockets of a server that each loop of a crew has.
+private final class CrewSockets: Sendable {
+    let sockets: [ListeningSocket]
+
+    init(_ sockets: [ListeningSocket]) {
+        self.sockets = sockets
     }
 }

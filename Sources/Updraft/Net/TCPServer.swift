@@ -46,7 +46,8 @@ open class TCPServer: Drainable {
 
     /// Called once with each connection that `onConnect` was called with, or would have been, when
     /// it is closed: with what its handler threw, else with the failure that closed the stream,
-    /// else with nil.
+    /// else with nil. A handler that can't be ended and is left behind counts as closed, with
+    /// `CancellationError`.
     public var onClose: ((IOStream, (any Error)?) -> Void)?
 
     let addresses: [ListenAddress]
@@ -137,13 +138,24 @@ open class TCPServer: Drainable {
     /// - Throws: What `bind` throws; `CancellationError`; `TimeoutError`.
     public nonisolated(nonsending) func serve(_ handler: @escaping StreamHandler) async throws {
         try bind()
-        guard phase == .bound else {
-            throw StreamError(.cannotListen, "The server is serving already, or was stopped.")
+        try claim()
+        try await run(handler)
+    }
+
+    /// One task serves, once.
+    private func claim() throws {
+        switch phase {
+        case .idle, .bound: break
+        case .serving: throw StreamError(.cannotListen, "The server is serving already.")
+        case .stopped: throw StreamError(.cannotListen, "The server was stopped.")
         }
         guard !listeners.isEmpty else {
             throw StreamError(.cannotListen, "The server has no address to listen on.")
         }
         phase = .serving
+    }
+
+    private nonisolated(nonsending) func run(_ handler: @escaping StreamHandler) async throws {
         connections.begin(scope: TaskScope.current, logger: logger, hooks: connectionHooks)
         loop.shutdown.join(self)
         defer { loop.shutdown.leave(self) }
@@ -190,17 +202,20 @@ open class TCPServer: Drainable {
 
     /// Begins to serve and returns at once; trouble goes to the loop's `onUnhandledError`.
     ///
-    /// - Throws: What `bind` throws.
+    /// - Throws: What `bind` throws; `StreamError` with `.cannotListen` also if the server serves
+    ///   already, was stopped, or has no address.
     public func listen(_ handler: @escaping StreamHandler) throws {
         try bind()
+        try claim()
         loop.spawn(name: "TCPServer") { [self] in
-            if phase != .stopped { try await serve(handler) }
+            // It may have been stopped before this task began.
+            if phase == .serving { try await run(handler) }
         }
     }
 
     /// Begins to serve with `handleStream`, which a subclass overrides, and returns at once.
     ///
-    /// - Throws: What `bind` throws.
+    /// - Throws: What `listen` with a closure throws.
     public func listen() throws {
         try listen { [self] stream in try await handleStream(stream) }
     }

@@ -83,8 +83,8 @@ public final class UDPSocket {
         } catch let error as SystemError {
             let reason =
                 error.isAddressInUse
-                ? "UDP port \(port) on \(host) is taken by another program"
-                : "can't receive on \(host):\(port)"
+                ? "UDP port \(port) on \(host) is taken already"
+                : "Can't receive on \(ListenAddress.tcp(host: host, port: port))"
             throw StreamError(.cannotListen, "\(reason).", cause: error)
         }
         do {

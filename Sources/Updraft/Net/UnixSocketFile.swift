@@ -18,8 +18,14 @@ struct UnixSocketFile: Sendable {
             result = cu_bind_listener(socket, &address, false)
         }
         try SystemError.check(result, "bind \(path)")
+        // The program may go to another folder meanwhile.
+        let path = UnixSocketFile.absolute(path)
         var file = cu_socket_file()
-        try SystemError.check(cu_socket_file(path, &file), "look at \(path)")
+        let look = cu_socket_file(path, &file)
+        if look < 0 {
+            _ = cu_unlink(path)
+            throw SystemError(errno: look, operation: "look at \(path)")
+        }
         self.path = path
         device = file.device
         inode = file.inode
@@ -36,43 +42,63 @@ struct UnixSocketFile: Sendable {
         if path.utf8.count > Int(cu_unix_path_max) {
             throw StreamError(
                 .cannotListen,
-                "the path '\(path)' is too long for a Unix socket: it has \(path.utf8.count) bytes "
+                "The path '\(path)' is too long for a Unix socket: it has \(path.utf8.count) bytes "
                     + "and may have \(cu_unix_path_max).")
         }
         let wanted = SocketAddress(unixPath: path)
         guard wanted.filePath != nil, let address = wanted.system else {
             throw StreamError(
-                .cannotListen, "can't listen on '\(path)': that is no path of a Unix socket.")
+                .cannotListen, "Can't listen on '\(path)': that is no path of a Unix socket.")
         }
         return address
+    }
+
+    private static func absolute(_ path: String) -> String {
+        guard !path.hasPrefix("/") else { return path }
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4_096) { buffer in
+            guard let base = buffer.baseAddress, cu_working_folder(base, buffer.count) == 0 else {
+                return path
+            }
+            return "\(String(cString: base))/\(path)"
+        }
     }
 
     /// Removes the file of a socket on which nobody accepts.
     private static func removeStale(_ path: String, _ address: inout cu_address) throws {
         var file = cu_socket_file()
-        try SystemError.check(cu_socket_file(path, &file), "look at \(path)")
+        let look = cu_socket_file(path, &file)
+        if look == -cu_enoent { return }
+        try SystemError.check(look, "look at \(path)")
         guard file.is_socket else {
-            throw StreamError(
-                .cannotListen, "can't listen on \(path): a file that is no socket stands there.")
+            throw failure(path, "a file that is no socket stands there")
         }
         let probe = try SystemError.check(cu_socket_stream(&address), "socket")
         let answer = cu_connect(probe, &address)
         _ = cu_close(probe)
+        if answer == -cu_enoent { return }
         // With a full backlog it is EAGAIN: somebody is there.
         guard answer == -cu_econnrefused else {
+            let reason =
+                answer == -cu_eacces
+                ? "a socket stands there that this program may not connect to, to see whether it "
+                    + "is served" : "it is taken already"
             let cause = answer < 0 ? SystemError(errno: answer, operation: "connect") : nil
-            throw StreamError(
-                .cannotListen, "can't listen on \(path): another program does.", cause: cause)
+            throw failure(path, reason, cause)
         }
-        // Another server may have begun to replace it as well.
+        // A server that does not know of the lock may have begun to replace it as well.
         var current = cu_socket_file()
         let result = cu_socket_file(path, &current)
         if result == -cu_enoent { return }
         guard result == 0, current.device == file.device, current.inode == file.inode else {
-            throw StreamError(
-                .cannotListen, "can't listen on \(path): another program is about to do so.")
+            throw failure(path, "another program is about to listen there")
         }
         try SystemError.check(cu_unlink(path), "remove the stale socket \(path)")
+    }
+
+    private static func failure(
+        _ path: String, _ reason: String, _ cause: SystemError? = nil
+    ) -> StreamError {
+        StreamError(.cannotListen, "Can't listen on \(path): \(reason).", cause: cause)
     }
 
     /// Removes the file, unless another stands in its place by now.

@@ -26,11 +26,6 @@ public struct SystemError: Error, Hashable, Sendable {
             || errno == cu_etimedout
     }
 
-    /// The system has no descriptor or memory left for one more connection.
-    package var isExhaustion: Bool {
-        errno == cu_emfile || errno == cu_enfile || errno == cu_enobufs || errno == cu_enomem
-    }
-
     /// Throws if `result` is a negated `errno`, returns it otherwise.
     @discardableResult
     package static func check(

@@ -38,7 +38,8 @@ extension Prefork {
         /// A TCP port.
         ///
         /// - Parameters:
-        ///   - host: A numeric address, as in `TCPServer`.
+        ///   - host: A numeric address, as in `TCPServer`; an empty one for all interfaces, IPv4
+        ///     and IPv6.
         ///   - port: 0 picks a free one, the same for all workers.
         ///   - backlog: Connections that the kernel holds for each worker.
         public static func tcp(

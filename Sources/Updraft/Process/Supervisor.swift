@@ -57,7 +57,7 @@ extension Prefork {
             self.loop = loop
             passedOn = options.passedOn
             listeners = try PreforkListeners(listen, workers: workers, loops: loops)
-            program = try WorkerProgram(workers: workers, loops: loops, listen: listen)
+            program = try WorkerProgram(workers: workers, loops: loops, listen: listeners.asked)
             machine = SupervisorMachine(workers: workers, options: options)
             finished = Waiter(loop: loop)
         }
@@ -68,7 +68,7 @@ extension Prefork {
         }
 
         /// Where the workers listen, in the order of `listen`, with the ports that the system has
-        /// picked.
+        /// picked. An empty host has an address for each family.
         public var addresses: [SocketAddress] { listeners.addresses }
 
         /// Sends a signal to one worker.

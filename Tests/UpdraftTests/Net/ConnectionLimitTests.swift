@@ -31,12 +31,40 @@ import UpdraftTesting
                 #expect(server.connectionCount == 1)
                 #expect(server.counts.accepted == UInt64(round))
                 #expect(server.counts.refused == UInt64(5 * round))
-                // Once for each time that the server was full.
-                #expect(lines.with("warning", "refused", "1 are open").count == round)
+                #expect(lines.with("warning", "refused", "1 are open").count == 1)
                 try await expectEcho(first)
                 first.close()
                 try await loop.turns(until: { server.connectionCount == 0 })
             }
+        }
+    }
+
+    @Test func refusalsAreLoggedOnceForAnEpisode() async throws {
+        try await withVirtualLoop { loop in
+            let lines = LogLines()
+            let server = full(1)
+            server.logger = lines.logger
+            try server.listen { stream in try await echo(stream) }
+            nonisolated(nonsending) func refusal() async throws {
+                let first = try await connect(server)
+                try await expectEcho(first)
+                let other = try await connect(server)
+                _ = await failure { try await other.read(upTo: 1) }
+                other.close()
+                first.close()
+                try await loop.turns(until: { server.connectionCount == 0 })
+            }
+            // A server that is full again and again, for an hour.
+            for _ in 0..<1_200 {
+                try await refusal()
+                try await loop.sleep(for: .seconds(3))
+            }
+            #expect(lines.with("warning", "refused").count == 1)
+            try await loop.sleep(for: .seconds(60))
+            try await refusal()
+            #expect(lines.with("warning", "refused").count == 2)
+            #expect(lines.with("warning", "refused", "1200 since").count == 1)
+            #expect(server.counts.refused == 1_201)
         }
     }
 

@@ -163,22 +163,77 @@ import UpdraftTesting
         }
     }
 
-    @Test func aHandlerThatWaitsForSomethingElseIsNotEndedButItsConnectionIs() async throws {
+    @Test(arguments: [false, true])
+    func aHandlerThatWaitsForSomethingElseIsEndedWithItsConnection(isTotal: Bool) async throws {
         try await withVirtualLoop { loop in
-            let server = server(idle: .seconds(30))
-            var error: StreamError?
+            let server =
+                isTotal ? server(total: .seconds(30)) : server(idle: .seconds(30))
+            var error: (any Error)?
+            var reason: (any Error)?
             let ended = Event()
-            server.onClose = { _, _ in ended.set() }
+            server.onClose = { _, error in
+                reason = error
+                ended.set()
+            }
             try server.listen { stream in
-                try await loop.sleep(for: .seconds(60))
-                error = await streamError { try await stream.write("late") }
+                error = await failure { try await loop.sleep(for: .seconds(60)) }
+                if let error { throw error }
             }
             let stream = try await connect(server)
             let start = loop.now
             #expect(await streamFailure { try await stream.read(upTo: 1) } == .endOfStream)
-            #expect(start.duration(to: loop.now) == .seconds(30) && server.connectionCount == 1)
             try await ended.wait()
-            #expect(error?.cause is TimeoutError)
+            #expect(start.duration(to: loop.now) == .seconds(30))
+            try await loop.turns(until: { server.connectionCount == 0 })
+            #expect(error is CancellationError && server.counts.timedOut == 1)
+            // The hook gets the cause, not its consequence.
+            #expect((reason as? StreamError)?.cause is TimeoutError)
+        }
+    }
+
+    @Test func aHandlerThatOutlivesItsStreamIsEndedAfterTheTotalTime() async throws {
+        try await withVirtualLoop { loop in
+            let server = server(idle: .seconds(30), total: .seconds(100))
+            var error: (any Error)?
+            try server.listen { stream in
+                stream.close()
+                error = await failure { try await loop.sleep(for: .seconds(3_600)) }
+            }
+            let start = loop.now
+            let stream = try await connect(server)
+            try await loop.turns(until: { server.connectionCount == 1 })
+            _ = try await stream.readToEnd()
+            let ended = Event()
+            server.connections.onRoom = { ended.set() }
+            try await ended.wait()
+            #expect(start.duration(to: loop.now) == .seconds(100))
+            // Its connection was closed before, by itself.
+            #expect(error is CancellationError && server.counts.timedOut == 0)
+            stream.close()
+        }
+    }
+
+    @Test func aConnectionThatOnlyWaitsForThePeersEndIsNotTimedOut() async throws {
+        try await withVirtualLoop { loop in
+            let server = server(idle: .milliseconds(500), total: .milliseconds(600))
+            var reason: (any Error)?
+            let ended = Event()
+            server.onClose = { _, error in
+                reason = error
+                ended.set()
+            }
+            try server.listen { stream in
+                try await loop.turns(until: { stream.mayHaveUnreadInput })
+                try await stream.write("bye")
+            }
+            let start = loop.now
+            let stream = try await connect(server)
+            try await stream.write("unread")
+            try await ended.wait()
+            #expect(start.duration(to: loop.now) == .seconds(1))
+            #expect(reason == nil && server.counts.timedOut == 0)
+            #expect(try await stream.readToEnd() == "bye".bytes)
+            stream.close()
         }
     }
 }

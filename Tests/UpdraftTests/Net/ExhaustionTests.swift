@@ -74,6 +74,53 @@ import UpdraftTesting
     }
 }
 
+extension ExhaustionTests {
+    @Test(arguments: [Duration.seconds(3_600), .seconds(Int64.max)])
+    func stopEndsThePause(pause: Duration) async {
+        await #expect(processExitsWith: .success) { [pause] in
+            try await withVirtualLoop { loop in
+                let server = TCPServer(
+                    port: 0, options: serverOptions { $0.exhaustionPause = pause })
+                try server.bind()
+                let serving = loop.async { try await server.serve { try await echo($0) } }
+                try await loop.nextTurn()
+                let clients = try connectors(2)
+                let whole = exhaust()
+                connectBlocking(clients[0], port: server.port)
+                try await loop.turns(until: { server.counts.shed == 1 })
+                let start = loop.now
+                try await loop.nextTurn()
+                server.stop()
+                try await serving.value
+                precondition(start == loop.now)
+                limitDescriptors(to: whole)
+            }
+        }
+    }
+
+    @Test(arguments: [Duration.zero, .seconds(-1), .nanoseconds(1)])
+    func aPauseIsAtLeastAMillisecond(pause: Duration) async {
+        await #expect(processExitsWith: .success) { [pause] in
+            try await withLoop { loop in
+                let server = TCPServer(
+                    port: 0, options: serverOptions { $0.exhaustionPause = pause })
+                try server.bind()
+                let clients = try connectors(1)
+                connectBlocking(clients[0], port: server.port)
+                // Without a spare descriptor, whoever waits can't be sent away.
+                let whole = exhaust()
+                try server.listen { stream in try await echo(stream) }
+                let before = loop.turnNumber
+                try await loop.sleep(for: .milliseconds(100))
+                precondition(loop.turnNumber - before < 600)
+                precondition(server.counts.shed == 0)
+                limitDescriptors(to: whole)
+                while server.counts.accepted == 0 { try await loop.sleep(for: .milliseconds(1)) }
+            }
+        }
+    }
+}
+
 /// Sockets that have not connected yet: the clients' descriptors, before there are none.
 private func connectors(_ count: Int) throws -> [Int32] {
     (0..<count).map { _ in

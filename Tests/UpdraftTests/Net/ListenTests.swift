@@ -121,11 +121,39 @@ import UpdraftTesting
             socket.close()
             #expect(socket.isOpen)
             try second.listen { stream in try await echo(stream) }
+            // It accepts: the other one, which never did, must not take the socket from the loop.
+            try await expectEcho(try await connect(second))
             first.stop()
             first.stop()
             #expect(socket.isOpen)
             try await expectEcho(try await connect(second))
             second.stop()
+            #expect(!socket.isOpen)
+            _ = loop
+        }
+    }
+
+    @Test("K4: two servers of one loop can't accept from one socket, and the first one goes on")
+    func aSecondServerOfTheLoopLeavesTheFirstItsSocket_K4() async throws {
+        try await withLoop { loop in
+            let socket = try ListeningSocket.bind(to: .tcp(port: 0))[0]
+            let first = TCPServer(listeningOn: [])
+            let second = TCPServer(listeningOn: [])
+            try first.addSocket(socket)
+            try second.addSocket(socket)
+            try first.listen { stream in try await echo(stream) }
+            try await expectEcho(try await connect(first))
+            let error = await streamError { try await second.serve { _ in } }
+            #expect(error?.code == .cannotListen)
+            #expect(error?.message.contains("nother server of this loop") == true)
+            try await expectEcho(try await connect(first))
+            let third = TCPServer(port: 0)
+            try third.listen { stream in try await echo(stream) }
+            try await expectEcho(try await connect(third))
+            #expect(await streamFailure { try third.addSocket(socket) } == .cannotListen)
+            try await expectEcho(try await connect(first))
+            #expect(third.localAddresses.count == 1)
+            first.stop()
             #expect(!socket.isOpen)
             _ = loop
         }
@@ -272,6 +300,22 @@ import UpdraftTesting
             taken.stop()
             try server.bind()
             #expect(server.localAddresses.count == 2)
+            server.stop()
+        }
+    }
+
+    @Test func whatHasBeenBoundIsTakenBackWhenALaterAddressFails_K7() async throws {
+        try await withLoop { _ in
+            let folder = SocketFolder()
+            let taken = TCPServer(port: 0)
+            try taken.bind()
+            let before = openDescriptors()
+            let server = TCPServer(listeningOn: [.unix(folder("a")), .tcp(port: taken.port)])
+            #expect(await streamFailure { try server.bind() } == .cannotListen)
+            #expect(fileMode(folder("a")) == nil && openDescriptors() == before)
+            taken.stop()
+            try server.bind()
+            #expect(fileMode(folder("a")) != nil)
             server.stop()
         }
     }

@@ -201,4 +201,28 @@ import UpdraftTesting
             #expect(record.events[2].hasPrefix("close CancellationError"))
         }
     }
+
+    @Test func theCloseHookOfAHandlerThatIsLeftBehindRunsBeforeTheStopHook_M3_M4() async throws {
+        try await withLoop { loop in
+            let record = Record()
+            let server = server(record)
+            var foreign: CheckedContinuation<Void, Never>?
+            try server.bind()
+            let serving = loop.async {
+                try await server.serve { _ in
+                    await withCheckedContinuation { foreign = $0 }
+                }
+            }
+            let stream = try await connect(server)
+            try await loop.turns(until: { foreign != nil })
+            serving.cancel()
+            #expect(await failure { try await serving.value } is CancellationError)
+            let events = ["start", "connect", "close CancellationError()", "stop"]
+            #expect(record.events == events)
+            foreign?.resume()
+            try await loop.turns(until: { server.connectionCount == 0 })
+            #expect(record.events == events)
+            stream.close()
+        }
+    }
 }

@@ -40,6 +40,78 @@ import Testing
         #expect(error?.message.contains("give a numeric address") == true)
     }
 
+    @Test func anEmptyHostIsAllInterfacesOnOnePort() throws {
+        let listeners = try PreforkListeners([.tcp(host: "", port: 0)], workers: 3, loops: 2)
+        let addresses = listeners.addresses
+        #expect(addresses.first?.host == "0.0.0.0" && addresses.first?.port != 0)
+        #expect(Set(addresses.map(\.port)).count == 1)
+        #expect((0..<3).allSatisfy { listeners.sockets(of: $0).count == 2 * addresses.count })
+        #expect(listeners.asked.first == .tcp(host: "0.0.0.0", port: 0))
+        guard addresses.count == 2 else { return print("no IPv6 here: it is not tested") }
+        #expect(addresses[1].host == "::" && listeners.asked[1] == .tcp(host: "::", port: 0))
+        let port = try #require(addresses[0].port)
+        let error = #expect(throws: StreamError.self) {
+            try PreforkListeners([.tcp(host: "", port: port)], workers: 1, loops: 1)
+        }
+        #expect(error?.message == "Port \(port) on 0.0.0.0 is taken already.")
+    }
+
+    @Test func anEmptyHostAndOneOfItsAddressesAreOneAddressTwice() async throws {
+        let listen: [Prefork.ListenAddress] = [
+            .tcp(host: "", port: 7_000), .tcp(host: "0.0.0.0", port: 7_000),
+        ]
+        let before = openDescriptors()
+        let error = try await refusal(listen: listen) as? PreforkError
+        #expect(error?.message == "the address 0.0.0.0:7000 is listed twice.")
+        #expect(openDescriptors() == before)
+    }
+
+    @Test func whatABindThatFailsHasTakenMayBeTakenAgain() async {
+        await #expect(processExitsWith: .success) {
+            let inherited = try PreforkListeners(
+                [.tcp(host: "0.0.0.0", port: 0), .tcp(port: 0)], workers: 1, loops: 2)
+            let sockets = inherited.sockets(of: 0)
+            let asked = try ["0.0.0.0", "127.0.0.1"].map { try SocketAddress(host: $0, port: 0) }
+            InheritedListeners.fill(
+                [asked[0]: Array(sockets[..<2]), asked[1]: Array(sockets[2...])]
+            ) {}
+            try await withLoop { _ in
+                let taken = TCPServer(host: "127.0.0.2", port: 0)
+                try taken.bind()
+                let failing = TCPServer(
+                    listeningOn: [
+                        .tcp(host: "0.0.0.0", port: 0), .tcp(port: 0),
+                        .tcp(host: "127.0.0.2", port: taken.port),
+                    ])
+                let error = await streamError { try failing.bind() }
+                precondition(error?.message.contains("Prefork.run(listen:)") == true)
+                for number in 0..<2 {
+                    let server = TCPServer(host: "0.0.0.0", port: 0)
+                    try server.bind()
+                    precondition(server.listeners[0].socket.descriptor == sockets[number])
+                }
+                try TCPServer(port: 0).bind()
+            }
+        }
+    }
+
+    @Test func aWorkerIsNotGivenHalfOfAllInterfacesSilently() async {
+        await #expect(processExitsWith: .success) {
+            let inherited = try PreforkListeners(
+                [.tcp(host: "0.0.0.0", port: 0)], workers: 1, loops: 1)
+            let asked = try SocketAddress(host: "0.0.0.0", port: 0)
+            InheritedListeners.fill([asked: inherited.sockets(of: 0)]) {}
+            guard Listener.isPossible(try SocketAddress(host: "::", port: 0)) else { return }
+            try await withLoop { _ in
+                let server = TCPServer(host: "", port: 0)
+                let error = await streamError { try server.bind() }
+                precondition(error?.message.contains("0.0.0.0:0 and not [::]:0") == true)
+                // It has given back what it took.
+                try TCPServer(host: "0.0.0.0", port: 0).bind()
+            }
+        }
+    }
+
     @Test func insideALoopItIsRefused() async throws {
         let error = await #expect(throws: LoopError.self) {
             try await onFreshThread {
