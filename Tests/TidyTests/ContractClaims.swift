@@ -1,5 +1,5 @@
-/// What tests say they hold: the rows in their names (`_3_2_17`, `_J15`) and those behind `Held:` or
-/// `Conformance` in the comment right above them.
+/// What tests say they hold: the rows in their names (`_3_2_17`, `_J15`) and those behind `Held:`
+/// or `Conformance` in the comment right above them.
 struct ContractClaims {
     struct Claim {
         let row: String

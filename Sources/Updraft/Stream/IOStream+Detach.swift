@@ -5,7 +5,7 @@ extension IOStream {
     ///
     /// The stream is closed by it, as `closeReason` says, and its close callbacks run, once each,
     /// in a later turn; the connection itself goes on. The stream has no `peerAddress` any more.
-    /// The descriptor is non-blocking and nobody watches it. A direction that was ended stays ended.
+    /// The descriptor is non-blocking and nobody watches it. A direction that was ended stays so.
     ///
     /// - Returns: The descriptor and the bytes that were received and not read.
     /// - Throws: `StreamError`, and nothing has changed then: with the reason of the closing if the
