@@ -237,8 +237,9 @@ import UpdraftTesting
                 }
                 allocated.append(Int(tm_allocated_bytes()))
             }
-            // Less than a byte for each wait.
-            #expect(leastGrowth(allocated) < 500, "\(allocated)")
+            // The testing library keeps some 200 bytes for each error that was thrown, up to the
+            // end of the test.
+            #expect(leastGrowth(allocated) < 500 * 2 * 250, "\(allocated)")
         }
     }
 

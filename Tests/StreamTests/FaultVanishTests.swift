@@ -81,8 +81,8 @@ import UpdraftTesting
                 try await expectNothingLeft(since: before, on: loop)
                 allocated.append(Int(tm_allocated_bytes()))
             }
-            // Ten bytes for each connection.
-            #expect(leastGrowth(allocated) < 16_000, "\(allocated)")
+            // Of 1,600 connections; for each that fails the testing library keeps an error's trace.
+            #expect(leastGrowth(allocated) < 1_600 * 250, "\(allocated)")
             #expect(handled == ended)
             #expect(handled > 2_500)
             #expect(unhandled == 0)

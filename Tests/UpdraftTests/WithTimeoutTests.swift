@@ -1,6 +1,7 @@
 import Testing
-import Updraft
 import UpdraftTesting
+
+@testable import Updraft
 
 /// `withTimeout`: conformance list 3.3 and DESIGN section 4, in virtual time.
 @Suite struct WithTimeoutTests {
@@ -267,6 +268,23 @@ import UpdraftTesting
             #expect(error is TimeoutError)
             try await loop.sleep(for: .seconds(20))
             #expect(ended)
+        }
+    }
+
+    /// What ended the waits says whose limit it was, and must not keep it.
+    @Test func whatHasExpiredIsFreed() async throws {
+        try await withVirtualLoop { loop in
+            weak var scope: TaskScope?
+            let error = await failure {
+                try await withTimeout(.seconds(1)) {
+                    scope = TaskScope.current
+                    #expect(scope != nil)
+                    try await forever(loop)
+                }
+            }
+            #expect(error is TimeoutError)
+            try await loop.nextTurn()
+            #expect(scope == nil)
         }
     }
 }

@@ -43,15 +43,7 @@ public nonisolated(nonsending) func withTimeout<R>(
     defer { loop.timers.remove(expiry) }
     do {
         return try await scope.run(below: TaskScope.current, body)
-    } catch {
-        // Not as a pattern of the `catch`: there, without -O, the compiler (6.3.1) lets a reference
-        // to the scope go to waste each time.
-        throw scope.isExpired(by: error) ? TimeoutError(after: limit) : error
-    }
-}
-
-extension TaskScope {
-    fileprivate func isExpired(by error: any Error) -> Bool {
-        (error as? ScopeExpired)?.scope == ObjectIdentifier(self)
+    } catch let expired as ScopeExpired where expired.scope == ObjectIdentifier(scope) {
+        throw TimeoutError(after: limit)
     }
 }
