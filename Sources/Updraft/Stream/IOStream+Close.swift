@@ -94,9 +94,10 @@ extension IOStream {
         loop.runSoon { [weak self] in self?.noticeEnd() }
     }
 
-    /// Sockets tell of an end apart from bytes; other transports don't.
+    /// Sockets tell of an end apart from bytes, where the poller does; other transports don't.
     private var mayHaveEnded: Bool {
-        readiness.contains(transport.descriptor == nil ? .read : .readHangup)
+        let tellsEnds = transport.descriptor != nil && !loop.poller.needsRearm
+        return readiness.contains(tellsEnds ? .readHangup : .read)
     }
 
     private func noticeEnd() {

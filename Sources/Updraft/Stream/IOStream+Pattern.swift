@@ -5,7 +5,9 @@
         ///
         /// How the bytes are cut into packets does not change the result: a pattern that could go
         /// on (`[0-9]+`) waits for the byte that ends it, or for the end of the stream. What can't
-        /// be part of a match is not looked at again.
+        /// be part of a match is not looked at again. What can, is looked at from its beginning in
+        /// each piece: with a pattern whose matches may begin anywhere and end far away
+        /// (`a.*b`), the work grows with the square of `maxBytes` if the peer sends byte by byte.
         ///
         /// - Parameters:
         ///   - pattern: Must match at least one byte to be of use.

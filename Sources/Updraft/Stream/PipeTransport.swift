@@ -14,12 +14,15 @@ final class PipeTransport: DetachableTransport {
     private unowned let loop: IOLoop
     private var readEnd: PipeEnd?
     private var writeEnd: PipeEnd?
+    /// Whether there has never been anything to read.
+    private let isWriteOnly: Bool
     /// Whether nobody reads any more what is written.
     private var isBroken = false
 
     /// Takes over the descriptors, if they can be watched; they are made non-blocking.
     init(reading: Int32?, writing: Int32?, loop: IOLoop) throws {
         self.loop = loop
+        isWriteOnly = reading == nil
         do {
             readEnd = try reading.map { try PipeEnd($0, .read, loop) }
             writeEnd = try writing.map { try PipeEnd($0, .write, loop) }
@@ -78,7 +81,7 @@ final class PipeTransport: DetachableTransport {
     }
 
     func takePendingError() -> SystemError? {
-        guard isBroken, writeEnd != nil, readEnd == nil else { return nil }
+        guard isBroken, isWriteOnly, writeEnd != nil else { return nil }
         return SystemError(errno: cu_epipe, operation: "write to a pipe")
     }
 
@@ -104,7 +107,8 @@ final class PipeTransport: DetachableTransport {
         close()
     }
 
-    /// That nobody reads is a failure only if there is nothing left to be read here either.
+    /// That nobody reads is a failure by itself only where nothing is read here either. Otherwise,
+    /// as with a socket whose peer has closed, what was read stays, and the next write fails.
     private func noteWritable(_ events: IOEvents) {
         var events = events
         if events.meets(.error) {
@@ -112,7 +116,7 @@ final class PipeTransport: DetachableTransport {
             // A full pipe has no room, but whoever waits for some has to find out.
             events.insert(.write)
         }
-        onReady?(events.intersection(readEnd == nil ? [.write, .error] : .write))
+        onReady?(events.intersection(isWriteOnly ? [.write, .error] : .write))
     }
 
     private func endIfNothingIsLeft(_ code: StreamError.Code, _ message: String) {

@@ -115,7 +115,7 @@ extension ExhaustionTests {
                 precondition(loop.turnNumber - before < 600)
                 precondition(server.counts.shed == 0)
                 limitDescriptors(to: whole)
-                while server.counts.accepted == 0 { try await loop.sleep(for: .milliseconds(1)) }
+                try await loop.turns(until: { server.counts.accepted > 0 })
             }
         }
     }
