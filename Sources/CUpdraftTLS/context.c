@@ -119,9 +119,11 @@ struct ctls_context *ctls_context_new(bool is_server, struct ctls_error *error) 
         ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE
                  | SSL_OP_PRIORITIZE_CHACHA);
     // An idle connection gives its 32 KiB of buffers back; a write may be retried from elsewhere.
+    // The chain that is sent is the one in the certificate's file: looking for one in the trusted
+    // certificates, in each handshake, would check signatures.
     SSL_CTX_set_mode(
         ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
-                 | SSL_MODE_ENABLE_PARTIAL_WRITE);
+                 | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_NO_AUTO_CHAIN);
     // Whom the user names is trusted, also if it is not the end of a chain.
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), X509_V_FLAG_PARTIAL_CHAIN);
     if (is_server) {

@@ -1,6 +1,9 @@
 internal import CUpdraft
 
-// Streams over pipes: contract row J20.
+/// A stream over pipes: an `IOStream` like all others, made with `readingPipe` and `writingPipe`.
+public typealias PipeStream = IOStream
+
+// Contract row J20.
 extension IOStream {
     /// Makes a stream that reads from a pipe: the read end of one, a FIFO, a terminal.
     ///
