@@ -6,7 +6,7 @@ import Updraft
 /// `read(until:)` over the same bytes in one piece and in small ones.
 struct ReadBench {
     let count: Int
-    private let size = 4_194_304
+    fileprivate let size = 4_194_304
 
     func run() throws {
         for piece in [1_024, 16_384, size] {
@@ -15,9 +15,12 @@ struct ReadBench {
         for piece in [1_024, 16_384, size] {
             try fromSocket(piece)
         }
+        for piece in [1_024, 16_384, size] {
+            try fromNeighbour(piece)
+        }
     }
 
-    private var options: StreamOptions {
+    fileprivate var options: StreamOptions {
         var options = StreamOptions()
         options.readBufferMax = 2 * size
         return options
@@ -66,6 +69,39 @@ struct ReadBench {
                 server.stop()
             }
             pthread_join(peer, nil)
+        }
+    }
+}
+
+extension ReadBench {
+    /// From a task of the same loop that writes the pieces one after the other, over a socket; its
+    /// writes are in the times.
+    private func fromNeighbour(_ piece: Int) throws {
+        try IOLoop.run { loop in
+            let (count, size) = (count, size)
+            var serverOptions = TCPServer.Options()
+            serverOptions.stream = options
+            let server = TCPServer(port: 0, options: serverOptions)
+            try server.bind()
+            let port = server.port
+            loop.spawn {
+                let near = try await TCPClient.connect(host: "127.0.0.1", port: port)
+                let bytes = [UInt8](repeating: UInt8(ascii: "x"), count: piece)
+                for _ in 0..<count {
+                    for _ in 1..<(size / piece) { try await near.write(bytes) }
+                    try await near.write(Array(bytes.dropLast(4)) + "\r\n\r\n".utf8)
+                }
+                near.close()
+            }
+            try await server.serve { stream in
+                let start = Times.now(thread: true)
+                for _ in 0..<count {
+                    let bytes = try await stream.read(until: "\r\n\r\n", maxBytes: size)
+                    precondition(bytes.count == size)
+                }
+                report("updraft", "written-by-\(piece)", count, since: start, thread: true)
+                server.stop()
+            }
         }
     }
 }
