@@ -11,6 +11,7 @@ import threading
 import pytest
 
 import program
+from duplex import DuplexClient
 from waiting import eventually
 
 
@@ -75,12 +76,23 @@ def test_python_is_echoed(echo, identity, version):
     context.minimum_version = context.maximum_version = version
     with connect(echo, context) as sock:
         assert sock.version() == {"TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}[version.name]
-        # One after the other: in two threads at once this client has seen connections end early.
-        for data in (b"a", b"line\n", *[os.urandom(60_000) for _ in range(5)]):
+        for data in (b"a", b"line\n", os.urandom(60_000)):
             sock.sendall(data)
             assert receive(sock, len(data)) == data
         # close_notify both ways.
         sock.unwrap().close()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_that_sends_while_it_receives_is_echoed(echo, identity, version):
+    context = trusting(identity[0])
+    context.minimum_version = context.maximum_version = version
+    with DuplexClient(echo.address, context) as client:
+        for data in (b"a", b"line\n", os.urandom(300_000), os.urandom(20_000_000)):
+            received, early = client.exchange(data)
+            assert received == data
+        assert early > 0, "the two ways took turns"
+        client.close()
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

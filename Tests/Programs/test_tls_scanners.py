@@ -13,6 +13,7 @@ import pytest
 import program
 
 MINUTE = 60.0
+LOOKS_AGAIN = 5
 
 # What a certificate of a public authority has. Without a place of revocation lists testssl blames
 # the certificate, of which the server is no author.
@@ -75,18 +76,41 @@ def scan(folder, *command):
         text=True, errors="replace", timeout=7 * MINUTE, env={**os.environ, "TERM": "dumb"})
 
 
-def test_testssl_finds_nothing_above_low(server, identity, tmp_path):
-    report = tmp_path / "report.json"
-    done = scan(tmp_path, tool("testssl"), "--quiet", "--warnings", "off", "--color", 0,
-                "--ip", "one", "--add-ca", identity[2], "--jsonfile", report,
-                f"localhost:{server.address[1]}")
+def findings(folder, ca, port, *options):
+    """What testssl says: the findings, and its output."""
+    report = folder / "report.json"
+    report.unlink(missing_ok=True)
+    done = scan(folder, tool("testssl"), "--quiet", "--warnings", "off", "--color", 0, *options,
+                "--ip", "one", "--add-ca", ca, "--jsonfile", report, f"localhost:{port}")
     assert report.is_file(), done.stdout + done.stderr
-    findings = json.loads(report.read_text())
-    worse = [f"{each['severity']} {each['id']}: {each['finding']}" for each in findings
+    return json.loads(report.read_text()), done.stdout
+
+
+def is_unchecked_resumption(finding):
+    """That testssl has not looked, rather than found something.
+
+    For resumption it starts openssl's client with an empty input, which so hangs up right after
+    the handshake: if the server's ticket isn't there in that instant, there is none to come back
+    with. It happens in one of some hundred connections, with openssl's own server as well.
+    """
+    return finding["id"].startswith("sessionresumption") and "connect problem" in finding["finding"]
+
+
+def test_testssl_finds_nothing_above_low(server, identity, tmp_path):
+    found, output = findings(tmp_path, identity[2], server.address[1])
+    fine = [each for each in found if each["severity"] in ("OK", "INFO")]
+    assert len(fine) >= 80, "it has not looked:\n" + output
+
+    for _ in range(LOOKS_AGAIN):
+        if not any(map(is_unchecked_resumption, found)):
+            break
+        again, _ = findings(tmp_path, identity[2], server.address[1], "--server-defaults")
+        found = [each for each in found if not is_unchecked_resumption(each)] + again
+    assert "sessionresumption_ticket" in {each["id"] for each in found}
+
+    worse = [f"{each['severity']} {each['id']}: {each['finding']}" for each in found
              if each["severity"] not in ("OK", "INFO", "LOW", "DEBUG")]
     assert not worse, "\n".join(worse)
-    fine = [each for each in findings if each["severity"] in ("OK", "INFO")]
-    assert len(fine) >= 80, "it has not looked:\n" + done.stdout
 
 
 def test_sslscan_finds_what_is_offered_and_nothing_else(server, tmp_path):
