@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from program import is_alive
+from sockets import connect, receive, receive_to_end_or_reset
 from waiting import eventually
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -35,32 +36,6 @@ BINARY6 = binary(IPV6 + b"\x04\x00\x03pad", family=0x21)
 
 HEADERS = {"text": TEXT, "text6": TEXT6, "unknown": UNKNOWN, "binary": BINARY,
            "binary6": BINARY6, "local": LOCAL}
-
-
-def connect(server, source="127.0.0.1"):
-    sock = socket.create_connection(server.address, timeout=10, source_address=(source, 0))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def receive(sock, count):
-    data = b""
-    while len(data) < count:
-        part = sock.recv(count - len(data))
-        assert part, f"closed after {len(data)} of {count} bytes"
-        data += part
-    return data
-
-
-def receive_to_end(sock):
-    """A reset is an end too."""
-    parts = []
-    try:
-        while part := sock.recv(1 << 16):
-            parts.append(part)
-    except ConnectionError:
-        pass
-    return b"".join(parts)
 
 
 def echoes(sock, data=b"ping\n"):
@@ -128,7 +103,7 @@ def test_a_proxy_without_a_header_is_closed_and_others_live_on(start, data):
     with connect(server) as other, connect(server, "127.0.0.2") as sock:
         assert echoes(other)
         sock.sendall(data)
-        assert receive_to_end(sock) == b""
+        assert receive_to_end_or_reset(sock) == b""
         assert echoes(other)
     assert server.stop() == 0, server.describe()
 
@@ -155,11 +130,11 @@ def test_a_line_above_max_line_closes_its_connection_alone(start):
         assert echoes(other, b"123456789\n")
         sock.sendall(b"short\n" + b"x" * 10 + b"\n")
         # What was whole is answered.
-        assert receive_to_end(sock) == b"short\n"
+        assert receive_to_end_or_reset(sock) == b"short\n"
         assert echoes(other, b"123456789\n")
     with connect(server) as sock:
         sock.sendall(b"1234567890")
-        assert receive_to_end(sock) == b"", "it is too long before its end has come"
+        assert receive_to_end_or_reset(sock) == b"", "it is too long before its end has come"
 
 
 @pytest.mark.parametrize("options", [["--line"], []], ids=["with --line", "alone"])
@@ -187,7 +162,7 @@ def test_an_idle_connection_is_closed_and_a_busy_one_is_not(start, options):
             assert time.monotonic() < begin + 10, "the idle connection is still open"
         assert time.monotonic() >= begin + 0.4
         idle.setblocking(True)
-        assert receive_to_end(idle) == b""
+        assert receive_to_end_or_reset(idle) == b""
         assert echoes(busy)
 
 
@@ -207,7 +182,7 @@ def test_when_full_refuse_closes_what_is_too_much(start):
     with connect(server) as first, connect(server) as second:
         assert echoes(first) and echoes(second)
         with connect(server) as third:
-            assert receive_to_end(third) == b""
+            assert receive_to_end_or_reset(third) == b""
         assert echoes(first) and echoes(second)
         first.close()
 
@@ -392,7 +367,7 @@ def test_a_proxy_may_connect_through_a_unix_socket(start, path):
         assert receive(sock, 1) == b"x"
     with connect_unix(path) as sock:
         sock.sendall(b"no header at all\n")
-        assert receive_to_end(sock) == b""
+        assert receive_to_end_or_reset(sock) == b""
     assert server.stop() == 0
 
 
@@ -419,7 +394,7 @@ def test_what_ends_within_the_drain_is_not_cut(start):
         eventually(lambda: "1 connection to drain within 30" in server.stderr,
                    what="the line: " + server.describe())
         sock.sendall(b" a line\n")
-        assert receive_to_end(sock) == b"half a line\n"
+        assert receive_to_end_or_reset(sock) == b"half a line\n"
         assert server.wait(5) == 0, server.describe()
 
 
@@ -430,7 +405,7 @@ def test_what_outlasts_the_drain_is_cut(start, options):
         begin = time.monotonic()
         assert server.stop(seconds=4) == 1
         assert time.monotonic() >= begin + 0.25
-        assert receive_to_end(sock) == b""
+        assert receive_to_end_or_reset(sock) == b""
     assert "1 connection was cut in the middle of its work." in server.stderr.splitlines()[-1]
 
 
@@ -439,7 +414,7 @@ def test_a_drain_of_0_cuts_at_once(start, options):
     server = start_echo(start, "--line", "--drain", "0", *options)
     with half_a_line(server) as sock:
         assert server.stop(seconds=4) == 1, server.describe()
-        assert receive_to_end(sock) == b""
+        assert receive_to_end_or_reset(sock) == b""
     assert "1 connection was cut in the middle of its work." in server.stderr, server.describe()
 
 
@@ -461,8 +436,8 @@ def test_a_header_that_is_still_to_come_does_not_hold_up_the_end(start, part):
         # No handler has it, so nothing is cut.
         assert server.stop(seconds=5) == 0, server.describe()
         assert "2 connections to drain" in server.stderr, server.describe()
-        assert receive_to_end(pending) == b""
-        assert receive_to_end(served) == b""
+        assert receive_to_end_or_reset(pending) == b""
+        assert receive_to_end_or_reset(served) == b""
 
 
 def test_the_drain_is_not_waited_for_in_vain(start):

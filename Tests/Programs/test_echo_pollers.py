@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sockets import connect, receive, receive_to_end
 from waiting import eventually
 
 POLLERS = ["best", "epoll", "select"]
@@ -18,26 +19,6 @@ def echo(request, start):
     server.address
     yield server
     assert server.is_running, "the server did not survive: " + server.describe()
-
-
-def receive(sock, count):
-    data = b""
-    while len(data) < count:
-        part = sock.recv(count - len(data))
-        assert part, f"closed after {len(data)} of {count} bytes"
-        data += part
-    return data
-
-
-def receive_to_end(sock):
-    parts = []
-    while part := sock.recv(1 << 16):
-        parts.append(part)
-    return b"".join(parts)
-
-
-def connect(server):
-    return socket.create_connection(server.address, timeout=10)
 
 
 def processor_ticks(server):

@@ -7,29 +7,8 @@ import socket
 
 import pytest
 
+from sockets import connect, receive, receive_to_end
 from waiting import eventually
-
-
-def connect(server):
-    sock = socket.create_connection(server.address, timeout=10)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def receive(sock, count):
-    data = b""
-    while len(data) < count:
-        part = sock.recv(count - len(data))
-        assert part, f"closed after {len(data)} of {count} bytes"
-        data += part
-    return data
-
-
-def receive_to_end(sock):
-    parts = []
-    while part := sock.recv(1 << 16):
-        parts.append(part)
-    return b"".join(parts)
 
 
 @pytest.fixture

@@ -7,11 +7,8 @@ import socket
 import msgpack
 import pytest
 
+from sockets import connect
 from waiting import eventually
-
-
-def connect(server):
-    return socket.create_connection(server.address, timeout=10)
 
 
 def hang(server):

@@ -12,6 +12,7 @@ import pytest
 
 import program
 from duplex import DuplexClient
+from sockets import receive
 from waiting import eventually
 
 
@@ -56,15 +57,6 @@ def trusting(certificate):
 def connect(server, context, **options):
     sock = socket.create_connection(server.address, timeout=10)
     return context.wrap_socket(sock, server_hostname="localhost", **options)
-
-
-def receive(sock, count):
-    data = b""
-    while len(data) < count:
-        part = sock.recv(count - len(data))
-        assert part, f"closed after {len(data)} of {count} bytes"
-        data += part
-    return data
 
 
 # -- our server --
