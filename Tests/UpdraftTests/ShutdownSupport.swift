@@ -1,3 +1,4 @@
+import TestSupport
 import UpdraftTesting
 
 @testable import Updraft

@@ -1,43 +1,7 @@
 import Glibc
-import Logging
-import Synchronization
+import TestSupport
 import Updraft
 import UpdraftTesting
-
-/// Log lines, from any thread.
-final class LogLines: Sendable {
-    private let state = Mutex<[String]>([])
-
-    var all: [String] { state.withLock { $0 } }
-
-    func add(_ line: String) {
-        state.withLock { $0.append(line) }
-    }
-
-    /// The lines with these texts.
-    func with(_ texts: String...) -> [String] {
-        all.filter { line in texts.allSatisfy { line.contains($0) } }
-    }
-
-    var logger: Logger {
-        Logger(label: "test") { _ in CapturingHandler(lines: self) }
-    }
-}
-
-private struct CapturingHandler: LogHandler {
-    let lines: LogLines
-    var metadata: Logger.Metadata = [:]
-    var logLevel = Logger.Level.debug
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) {
-        lines.add("\(event.level): \(event.message)")
-    }
-}
 
 /// Blocks the calling thread, working, until the condition holds, for two seconds at the most.
 ///

@@ -19,60 +19,6 @@ extension Trait where Self == ConditionTrait {
     }
 }
 
-/// Random numbers that come again with the same seed.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
-    }
-}
-
-struct Broken: Error, Equatable {
-    var number = 0
-}
-
-/// What `body` throws, or nil.
-nonisolated(nonsending) func failure<R>(
-    of body: nonisolated(nonsending) () async throws -> R
-) async -> (any Error)? {
-    do {
-        _ = try await body()
-        return nil
-    } catch {
-        return error
-    }
-}
-
-/// The kind of stream error that `body` throws; nil if it throws none.
-nonisolated(nonsending) func streamFailure<R>(
-    of body: nonisolated(nonsending) () async throws -> R
-) async -> StreamError.Code? {
-    (await failure(of: body) as? StreamError)?.code
-}
-
-extension IOLoop {
-    /// Lets turns pass until the condition holds; the test's time limit ends a vain wait.
-    nonisolated(nonsending) func turns(until condition: () -> Bool) async throws {
-        while !condition() { try await nextTurn() }
-    }
-
-    /// Lets so many turns pass.
-    nonisolated(nonsending) func turns(_ count: Int) async throws {
-        for _ in 0..<count { try await nextTurn() }
-    }
-}
-
 /// A flag that several threads may look at.
 final class Flag: Sendable {
     private let value = Atomic(false)
@@ -127,44 +73,6 @@ final class SystemPipe {
         if writeEnd >= 0 { _ = Glibc.close(writeEnd) }
         writeEnd = -1
     }
-}
-
-extension String {
-    var bytes: [UInt8] { Array(utf8) }
-}
-
-/// Two ends of a TCP connection over loopback; the first is the client's.
-nonisolated(nonsending) func connectedPair(
-    on loop: IOLoop, _ options: StreamOptions = StreamOptions()
-) async throws -> (IOStream, IOStream) {
-    var serverOptions = TCPServer.Options()
-    serverOptions.stream = options
-    let server = TCPServer(port: 0, options: serverOptions)
-    var accepted: IOStream?
-    try server.listen { stream in
-        accepted = stream
-        try await stream.closed()
-    }
-    var clientOptions = TCPClient.Options()
-    clientOptions.stream = options
-    let near = try await TCPClient.connect(
-        host: "127.0.0.1", port: server.port, options: clientOptions)
-    while true {
-        if let far = accepted {
-            server.stop()
-            return (near, far)
-        }
-        try await loop.nextTurn()
-    }
-}
-
-/// Open descriptors of this process.
-func openDescriptors() -> Int {
-    guard let directory = opendir("/proc/self/fd") else { return -1 }
-    defer { closedir(directory) }
-    var count = 0
-    while readdir(directory) != nil { count += 1 }
-    return count
 }
 
 /// Runs `body` on a new thread, which has no loop.
@@ -225,12 +133,6 @@ final class RecordingPoller: Poller {
         return try base.wait(timeoutNanoseconds: timeoutNanoseconds, into: events)
     }
     func close() { base.close() }
-}
-
-func streamOptions(_ change: (inout StreamOptions) -> Void) -> StreamOptions {
-    var options = StreamOptions()
-    change(&options)
-    return options
 }
 
 func raiseSignal(_ signal: Signal) {

@@ -1,3 +1,4 @@
+import TestSupport
 import Updraft
 
 /// Headers as proxies write them.

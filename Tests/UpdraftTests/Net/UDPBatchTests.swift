@@ -1,4 +1,5 @@
 import CUpdraft
+import TestSupport
 import Testing
 import UpdraftTesting
 

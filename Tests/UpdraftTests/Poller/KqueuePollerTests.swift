@@ -1,5 +1,6 @@
 import CKeventStandIn
 import Glibc
+import TestSupport
 import Testing
 import Updraft
 

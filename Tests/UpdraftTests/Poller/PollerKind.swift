@@ -1,6 +1,7 @@
 import CKeventStandIn
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 import Updraft
 import UpdraftTesting

@@ -1,5 +1,6 @@
 import CUpdraft
 import Glibc
+import TestSupport
 import Testing
 import Updraft
 
