@@ -39,7 +39,7 @@ import UpdraftTesting
         func aReadUntilAMatchCanBeCancelledAndLosesNothing(over kind: TransportKind) async throws {
             let end = try BytePattern(";|!")
             try await withLoop { loop in
-                try await expectNoGrowth(on: loop, allowing: 3_000) {
+                try await expectNoGrowth(on: loop) {
                     let (near, far) = try await kind.pair(on: loop)
                     try await near.write("abc")
                     for _ in 0..<2 {
@@ -173,7 +173,7 @@ import UpdraftTesting
     ) async throws {
         let (client, server) = (try clientContext(), try serverContext())
         try await withLoop { loop in
-            try await expectNoGrowth(on: loop, allowing: 20_000) {
+            try await expectNoGrowth(on: loop) {
                 let (near, far) = try await kind.pair(on: loop)
                 try await far.beginTLS(server: server)
                 try await expectCancellation(on: loop, "handshake") {

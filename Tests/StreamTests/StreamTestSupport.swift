@@ -13,7 +13,7 @@ nonisolated(nonsending) func expectNothingLeft(
 /// Does `body` over and over, and expects that it comes to leave nothing behind: neither memory nor
 /// descriptors, streams, tasks and timeouts. See `memoryGrowth` for the parameters.
 nonisolated(nonsending) func expectNoGrowth(
-    on loop: IOLoop, times: Int = 1, allowing bytesAllowed: Int = 2_000,
+    on loop: IOLoop, times: Int = 1, allowing bytesAllowed: Int = 400,
     location: SourceLocation = #_sourceLocation,
     _ body: nonisolated(nonsending) () async throws -> Void
 ) async throws {

@@ -34,7 +34,7 @@ package struct MemoryGrowth: CustomStringConvertible {
 ///     allowed.
 ///   - bytesAllowed: As in `MemoryGrowth`.
 package nonisolated(nonsending) func memoryGrowth(
-    on loop: IOLoop, times: Int = 1, allowing bytesAllowed: Int = 2_000,
+    on loop: IOLoop, times: Int = 1, allowing bytesAllowed: Int = 400,
     of body: nonisolated(nonsending) () async throws -> Void
 ) async throws -> MemoryGrowth {
     var growth = MemoryGrowth(allowing: bytesAllowed)
