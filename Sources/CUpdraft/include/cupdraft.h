@@ -66,7 +66,7 @@ struct cu_event {
 // Elsewhere than on Linux all of these fail with ENOSYS.
 extern const bool cu_has_epoll;
 extern const uint32_t cu_epoll_read, cu_epoll_write, cu_epoll_error, cu_epoll_hangup,
-    cu_epoll_read_hangup, cu_epoll_edge;
+    cu_epoll_read_hangup, cu_epoll_urgent, cu_epoll_edge;
 int cu_epoll_create(void);
 int cu_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
 int cu_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token);

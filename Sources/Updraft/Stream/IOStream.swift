@@ -138,9 +138,11 @@ public final class IOStream {
     }
 
     func watchTransport() throws {
+        if transport.readsMayStopShort { readiness.insert(.shortReads) }
         if let descriptor = transport.descriptor {
             try loop.watch(
-                descriptor, events: [.read, .write, .readHangup, .error], mode: .edge, sink: self)
+                descriptor, events: [.read, .write, .readHangup, .shortReads, .error], mode: .edge,
+                sink: self)
         } else {
             loop.keptSinks[ObjectIdentifier(self)] = self
             transport.onReady = { [weak self] events in self?.ready(events) }
@@ -195,7 +197,7 @@ extension IOStream: ReadinessSink {
     /// The transport became ready: on the loop's thread, from its poll.
     func ready(_ events: IOEvents) {
         if events.meets(.error) { noticeFailure() }
-        if events.contains(.write) { readiness.insert(.write) }
+        readiness.formUnion(events.intersection([.write, .shortReads]))
         if events.meets([.read, .readHangup, .error]) { readiness.insert(.read) }
         if events.meets([.readHangup, .error]) { readiness.insert(.readHangup) }
         if readiness.contains(.write), !writeQueue.isEmpty || output == .ending { sendPending() }

@@ -16,6 +16,7 @@ final class PipeTransport: DetachableTransport {
     private var writeEnd: PipeEnd?
     /// Whether there has never been anything to read.
     private let isWriteOnly: Bool
+    let readsMayStopShort: Bool
     /// Whether nobody reads any more what is written.
     private var isBroken = false
 
@@ -23,6 +24,7 @@ final class PipeTransport: DetachableTransport {
     init(reading: Int32?, writing: Int32?, loop: IOLoop) throws {
         self.loop = loop
         isWriteOnly = reading == nil
+        readsMayStopShort = reading.map { !cu_is_plain_pipe($0) } ?? false
         do {
             readEnd = try reading.map { try PipeEnd($0, .read, loop) }
             writeEnd = try writing.map { try PipeEnd($0, .write, loop) }
