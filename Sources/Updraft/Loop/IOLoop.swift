@@ -110,6 +110,7 @@ public final class IOLoop {
             throw error
         }
         cu_ignore_broken_pipes()
+        cu_keep_freed_memory()
         rootScope = TaskScope(executor)
         startedAt = self.clock.now()
         events = .allocate(capacity: TurnLimits.eventsPerPoll)
