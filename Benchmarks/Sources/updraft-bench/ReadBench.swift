@@ -6,18 +6,37 @@ import Updraft
 /// `read(until:)` over the same bytes in one piece and in small ones.
 struct ReadBench {
     let count: Int
+    /// One form alone, such as `memory-by-1024`.
+    let only: String?
     fileprivate let size = 4_194_304
 
     func run() throws {
-        for piece in [1_024, 16_384, size] {
+        for piece in [1_024, 16_384, size] where isWanted("memory", piece) {
             try fromMemory(piece)
         }
-        for piece in [1_024, 16_384, size] {
+        for piece in [1_024, 16_384, size] where isWanted("socket", piece) {
             try fromSocket(piece)
         }
-        for piece in [1_024, 16_384, size] {
+        for piece in [1_024, 16_384, size] where isWanted("written", piece) {
             try fromNeighbour(piece)
         }
+    }
+
+    private func isWanted(_ form: String, _ piece: Int) -> Bool {
+        only == nil || only == "\(form)-by-\(piece)"
+    }
+
+    /// The times of the loop's thread for each message, and the turns of the loop: where several
+    /// pieces have come by the time that it looks, it is not their price that was measured.
+    fileprivate func measure(
+        _ what: String, _ loop: IOLoop, _ body: nonisolated(nonsending) () async throws -> Void
+    ) async throws {
+        let start = Times.now(thread: true)
+        let turns = loop.metrics.turns
+        try await body()
+        report(
+            "updraft", what, count, since: start, thread: true,
+            turns: Int(loop.metrics.turns - turns))
     }
 
     fileprivate var options: StreamOptions {
@@ -29,16 +48,16 @@ struct ReadBench {
     /// From memory, a piece in each turn of the loop: the most that pieces can cost.
     private func fromMemory(_ piece: Int) throws {
         try IOLoop.run { loop in
-            let start = Times.now(thread: true)
-            for _ in 0..<count {
-                let source = PieceSource(size: size, piece: piece, loop: loop)
-                let stream = try IOStream(source, loop: loop, options: options)
-                source.onReady?(.read)
-                let bytes = try await stream.read(until: "\r\n\r\n", maxBytes: size)
-                precondition(bytes.count == size)
-                stream.close()
+            try await measure("memory-by-\(piece)", loop) {
+                for _ in 0..<count {
+                    let source = PieceSource(size: size, piece: piece, loop: loop)
+                    let stream = try IOStream(source, loop: loop, options: options)
+                    source.onReady?(.read)
+                    let bytes = try await stream.read(until: "\r\n\r\n", maxBytes: size)
+                    precondition(bytes.count == size)
+                    stream.close()
+                }
             }
-            report("updraft", "memory-by-\(piece)", count, since: start, thread: true)
         }
     }
 
@@ -60,12 +79,12 @@ struct ReadBench {
                 close(socket)
             }
             try await server.serve { stream in
-                let start = Times.now(thread: true)
-                for _ in 0..<count {
-                    let bytes = try await stream.read(until: "\r\n\r\n", maxBytes: size)
-                    precondition(bytes.count == size)
+                try await measure("socket-by-\(piece)", loop) {
+                    for _ in 0..<count {
+                        let bytes = try await stream.read(until: "\r\n\r\n", maxBytes: size)
+                        precondition(bytes.count == size)
+                    }
                 }
-                report("updraft", "socket-by-\(piece)", count, since: start, thread: true)
                 server.stop()
             }
             pthread_join(peer, nil)
@@ -94,12 +113,12 @@ extension ReadBench {
                 near.close()
             }
             try await server.serve { stream in
-                let start = Times.now(thread: true)
-                for _ in 0..<count {
-                    let bytes = try await stream.read(until: "\r\n\r\n", maxBytes: size)
-                    precondition(bytes.count == size)
+                try await measure("written-by-\(piece)", loop) {
+                    for _ in 0..<count {
+                        let bytes = try await stream.read(until: "\r\n\r\n", maxBytes: size)
+                        precondition(bytes.count == size)
+                    }
                 }
-                report("updraft", "written-by-\(piece)", count, since: start, thread: true)
                 server.stop()
             }
         }
