@@ -346,8 +346,8 @@ public struct TurnLimits: Sendable {
     /// Task pieces that become ready while callbacks and tasks run, and still run in this turn.
     public var extraJobsMax = 1024
 
-    /// Bytes that one stream hands to its readers in one turn, and sends in one go, before the
-    /// others have theirs. 256 KiB.
+    /// Bytes that one stream hands to its readers in one turn, and so many that it sends, before
+    /// the others have theirs. 256 KiB.
     public var streamBytesMax = 1 << 18
 
     /// Connections that one listener accepts in one turn (contract row K8).
