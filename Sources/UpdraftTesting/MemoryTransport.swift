@@ -88,17 +88,6 @@ public final class MemoryTransport: Transport {
         return accepted
     }
 
-    /// Writes the pieces in their order, as one write.
-    public func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
-        var accepted = 0
-        for piece in pieces where !piece.isEmpty {
-            let count = try write(piece)
-            accepted += count
-            if count < piece.count { break }
-        }
-        return accepted
-    }
-
     /// Ends the outgoing direction.
     public func shutdownWrite() {
         guard !outgoing.isEnded else { return }
