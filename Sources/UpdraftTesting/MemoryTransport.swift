@@ -1,4 +1,8 @@
-internal import Glibc
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
 public import Updraft
 
 /// One end of a connection in memory, which behaves as a TCP socket does: bounded buffers,

@@ -179,6 +179,7 @@ int cu_accept_verdict(int error);
 int cu_local_address(int fd, struct cu_address *out);
 int cu_peer_address(int fd, struct cu_address *out);
 int cu_set_no_delay(int fd, bool on);
+// -ENOSYS where the times are the system's alone: it is on then all the same.
 int cu_set_keep_alive(int fd, int idle_seconds, int interval_seconds, int count);
 // How long sent data may stay unacknowledged; -ENOSYS where there is no such option.
 int cu_set_user_timeout(int fd, int milliseconds);
@@ -269,7 +270,7 @@ int cu_signal_raise(int signal);
 
 // --- the main queue ------------------------------------------------------------------------
 // libdispatch's main queue, so that work for the main actor is served by a loop on the main
-// thread. -1 where the running libdispatch does not offer it.
+// thread. -1 where the running libdispatch does not offer it as a descriptor.
 int cu_main_queue_descriptor(void);
 void cu_main_queue_drain(void);
 bool cu_is_main_thread(void);
