@@ -8,7 +8,7 @@ struct StackSample {
     /// The last name that tasks had been given by then; see `TaskNames`.
     let names: UInt64
     /// The other end of the connection whose descriptor was ready.
-    let peer: SocketAddress?
+    let readyPeer: cu_address?
     /// What a layer above has said that it runs.
     let work: String?
     private let frames: [UInt64]
@@ -32,7 +32,7 @@ struct StackSample {
         return StackSample(
             activity: LoopActivity(word: sample.activity), task: sample.task,
             names: sample.names,
-            peer: sample.peer.length > 0 ? SocketAddress(sample.peer) : nil,
+            readyPeer: sample.peer.length > 0 ? sample.peer : nil,
             work: work.isEmpty ? nil : work, frames: frames)
     }
 

@@ -14,46 +14,23 @@ public struct BlockedTurn: Sendable, CustomStringConvertible {
 
     let activity: LoopActivity?
 
-    private let task: TaskName?
+    let task: TaskName?
 
     /// What runs as the layer above the loop calls it: the name of an RPC method that answers at
     /// once. Nil if it has no such name.
     public let workName: String?
 
     /// The other end of the socket that was ready.
-    private let readyPeer: SocketAddress?
+    let readyPeer: (any Peer)?
 
     /// The stack of the loop's thread, the innermost function first, each as `function in module`.
     /// Empty if the turn ended, or the thread did not answer, before the stack was taken.
     public let stack: [String]
 
-    init(
-        loopName: String, duration: Duration, threshold: Duration, activity: LoopActivity?,
-        task: TaskName?, workName: String?, readyPeer: SocketAddress?, stack: [String]
-    ) {
-        self.loopName = loopName
-        self.duration = duration
-        self.threshold = threshold
-        self.activity = activity
-        self.task = task
-        self.workName = workName
-        self.readyPeer = readyPeer
-        self.stack = stack
-    }
-
     /// The name of the task that runs, if it was given one (`loop.spawn(name:)`).
     public var taskName: String? {
         if case .given(let name) = task { return name }
         return nil
-    }
-
-    /// Whose connection it is: the client's in a server's handler, however it came to run;
-    /// otherwise of the socket that was ready. Nil if it is no connection's turn.
-    public var peerAddress: SocketAddress? {
-        switch task {
-        case .connection(let address): address
-        case .given, nil: readyPeer
-        }
     }
 
     /// Several lines: what is blocked, for how long, in which task or handler, and the stack.

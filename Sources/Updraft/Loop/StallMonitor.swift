@@ -131,7 +131,7 @@ final class StallMonitor: Sendable {
                 activity: sample?.activity,
                 task: task,
                 workName: sample?.work,
-                readyPeer: sample?.peer,
+                readyPeer: sample?.peerAddress,
                 stack: sample?.symbolisedStack() ?? []))
     }
 }

@@ -14,11 +14,14 @@ extension TaskSubject {
     var taskDetail: String? { nil }
 }
 
+/// The other end of a connection, which the layer above knows by its address.
+protocol Peer: Sendable, CustomStringConvertible {}
+
 /// The name of a task, in a form that costs nothing to make; its text is made where it is wanted.
 enum TaskName: Sendable {
     case given(String)
     /// A server's, of the connection to a peer; the clients of Unix sockets have no names.
-    case connection(SocketAddress?)
+    case connection((any Peer)?)
 
     /// As in `task 'reader'`.
     var description: String {

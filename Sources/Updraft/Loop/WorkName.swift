@@ -1,5 +1,5 @@
-// Unsafe: the name's bytes belong to the object, from `init` to `deinit`. Whoever runs the work keeps
-// the object alive; only a signal handler on the loop's own thread reads the bytes meanwhile.
+// Unsafe: the name's bytes belong to the object, from `init` to `deinit`. Whoever runs the work
+// keeps the object alive; only a signal handler on the loop's own thread reads them meanwhile.
 
 /// The name of something that runs at once in a turn, such as an RPC method, for the watchdog.
 package final class WorkName {

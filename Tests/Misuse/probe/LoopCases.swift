@@ -97,7 +97,7 @@ let loopCases = [
         let id = try loop.addSignalHandler(.sigusr1) {}
         await elsewhere(loop) { $0.removeSignalHandler(id) }
     },
-    Misuse("IOLoop.signal", says: "IOLoop.addSignalHandler") { loop in
+    Misuse("IOLoop.signal", says: "IOLoop.signal") { loop in
         await elsewhere(loop, waiting: { _ = try await $0.signal([.sigusr1]) })
     },
     Misuse("IOLoop.shutDown", says: "IOLoop.shutDown") { loop in
