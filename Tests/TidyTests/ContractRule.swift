@@ -27,7 +27,7 @@ enum ContractRule {
             ("3.7.l", 40), ("3.7.q", 32),
         ]
         let numbered = sections.flatMap { name, count in (1...count).map { "\(name)\($0)" } }
-        return numbered + ["U1", "W1", "W2", "W5", "W7"]
+        return numbered + ["Gnote", "Pgaps", "U1", "W1", "W2", "W5", "W7"]
     }()
 
     /// - Parameters:

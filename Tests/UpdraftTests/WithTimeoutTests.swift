@@ -4,7 +4,7 @@ import UpdraftTesting
 
 @testable import Updraft
 
-/// `withTimeout`: conformance list 3.3 and DESIGN section 4, in virtual time.
+/// `withTimeout` and deadlines, in virtual time.
 @Suite struct WithTimeoutTests {
     private nonisolated(nonsending) func forever(_ loop: IOLoop) async throws {
         try await loop.sleep(for: .seconds(1_000_000))
@@ -31,8 +31,19 @@ import UpdraftTesting
                 return 4
             }
             #expect(value == 4)
-            // The limit's timeout is gone.
-            try await loop.sleep(for: .seconds(60))
+        }
+    }
+
+    @Test func costsOneTimeoutAndNoTaskAndLeavesNothing() async throws {
+        try await withVirtualLoop { loop in
+            func held() -> [Int] { [loop.timers.count, loop.metrics.tasks] }
+            let before = held()
+            let within = try await withTimeout(.seconds(5)) {
+                try await loop.nextTurn()
+                return held()
+            }
+            #expect(within == [before[0] + 1, before[1]])
+            #expect(held() == before)
         }
     }
 

@@ -7,7 +7,7 @@ struct Bench {
     static let usage = """
         usage: updraft-bench timers updraft|updraft-context|heap [COUNT]
                updraft-bench async [COUNT]
-               updraft-bench reads [COUNT]
+               updraft-bench reads [COUNT [FORM]]
                updraft-bench fairness PORT [COUNT]
 
         """
@@ -30,7 +30,7 @@ struct Bench {
             try AsyncBench(count: count).run()
         case "reads":
             let count = arguments.popFirst().flatMap { Int($0) } ?? 20
-            try ReadBench(count: count).run()
+            try ReadBench(count: count, only: arguments.popFirst()).run()
         case "fairness":
             guard let port = arguments.popFirst().flatMap({ Int($0) }) else {
                 return print(usage, terminator: "")

@@ -62,6 +62,7 @@ struct cu_sample {
     struct cu_address peer;
     // The beginning of the name of what runs; empty if it has none.
     char work[CU_SAMPLE_WORK];
+    // 1 on FreeBSD and NetBSD; 0 on Darwin and OpenBSD, where the activity is all that is known.
     int32_t count;
     // From the interrupted instruction outwards; all but the first are return addresses.
     uint64_t frames[CU_SAMPLE_FRAMES];
@@ -70,7 +71,7 @@ int32_t cu_thread_number(void);
 // Installs the process's handler of SIGURG, once, and lets the calling thread (a loop's) and the
 // unwinder do now what they would allocate for at their first use. 0, or a negated errno.
 int cu_sample_prepare(void);
-// Interrupts the thread and copies its stack, if it is still in the turn that began at busy_since.
+// Interrupts the thread, where the system can, and copies its stack, if it is still in the turn that began at busy_since.
 // 0; -ESTALE if the turn is over; -ETIMEDOUT if the thread did not answer; -ESRCH if it is gone.
 int cu_sample_take(int32_t thread, struct cu_pulse *pulse, int64_t busy_since, int64_t timeout,
                    struct cu_sample *out);

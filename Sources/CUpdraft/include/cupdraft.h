@@ -28,6 +28,16 @@ static inline void cu_prefetch(const void *address) { __builtin_prefetch(address
 void *cu_allocate(size_t size) __attribute__((returns_nonnull));
 void cu_free(void *memory);
 
+// Tells glibc's malloc that large blocks come and go in this process, so that it keeps up to 16 MiB
+// of freed memory. By default it gives all above 128 KiB at the heap's end back to the kernel, and
+// a stream's share of a turn is more than that: each page of a large message would be given back,
+// faulted in and cleared again, which takes longer than the message. That happens where nothing
+// else lives at the heap's end, which differs from build to build.
+//
+// It is done as a program would that frees a block of 8 MiB: malloc adapts itself to that, and
+// does not where the user has chosen (MALLOC_TRIM_THRESHOLD_ and the like). Once per process.
+void cu_keep_freed_memory(void);
+
 // The running task, as an address that is only compared, or NULL outside tasks. The public way to
 // ask (withUnsafeCurrentTask) costs some 350 instructions in each wait.
 void *cu_current_task(void);
@@ -166,6 +176,7 @@ int cu_accept_verdict(int error);
 int cu_local_address(int fd, struct cu_address *out);
 int cu_peer_address(int fd, struct cu_address *out);
 int cu_set_no_delay(int fd, bool on);
+// -ENOSYS where the times are the system's alone: it is on then all the same.
 int cu_set_keep_alive(int fd, int idle_seconds, int interval_seconds, int count);
 // How long sent data may stay unacknowledged; -ENOSYS where there is no such option.
 int cu_set_user_timeout(int fd, int milliseconds);
@@ -256,7 +267,7 @@ int cu_signal_raise(int signal);
 
 // --- the main queue ------------------------------------------------------------------------
 // libdispatch's main queue, so that work for the main actor is served by a loop on the main
-// thread. -1 where the running libdispatch does not offer it.
+// thread. -1 where the running libdispatch does not offer it as a descriptor.
 int cu_main_queue_descriptor(void);
 void cu_main_queue_drain(void);
 bool cu_is_main_thread(void);

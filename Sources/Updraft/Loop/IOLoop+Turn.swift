@@ -114,14 +114,17 @@ extension IOLoop {
     private func poll() throws {
         let count: Int
         let timeout = pollTimeout()
-        meter.endWork()
         if timeout != 0, executor.prepareToSleep() {
-            defer { executor.didWakeUp() }
+            meter.endWork()
+            defer {
+                executor.didWakeUp()
+                meter.beginWork()
+            }
             count = try poller.wait(timeoutNanoseconds: timeout, into: events)
         } else {
             count = try poller.wait(timeoutNanoseconds: 0, into: events)
+            meter.passTurn()
         }
-        meter.beginWork()
         meter.noteReady(count)
         for index in 0..<count {
             dispatch(events[index])

@@ -113,6 +113,7 @@ public final class IOLoop {
             throw error
         }
         cu_ignore_broken_pipes()
+        cu_keep_freed_memory()
         rootScope = TaskScope(executor)
         startedAt = self.clock.now()
         events = .allocate(capacity: TurnLimits.eventsPerPoll)
@@ -348,8 +349,8 @@ public struct TurnLimits: Sendable {
     /// Task pieces that become ready while callbacks and tasks run, and still run in this turn.
     public var extraJobsMax = 1024
 
-    /// Bytes that one stream hands to its readers in one turn, and sends in one go, before the
-    /// others have theirs. 256 KiB.
+    /// Bytes that one stream hands to its readers in one turn, and so many that it sends, before
+    /// the others have theirs. 256 KiB.
     public var streamBytesMax = 1 << 18
 
     /// Connections that one listener accepts in one turn (contract row K8).

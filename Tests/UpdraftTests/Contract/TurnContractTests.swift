@@ -75,7 +75,7 @@ import UpdraftTesting
         }
     }
 
-    @Test func withoutADeadlineThePollHasNoLimitAndAnotherThreadEndsIt_B4() async throws {
+    @Test func withoutADeadlineThePollHasNoLimit_B4() async throws {
         try await withRecordedLoop { loop, _, log in
             let remote = loop.remote
             log.onPoll = { remote.stop() }
