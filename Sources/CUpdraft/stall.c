@@ -1,6 +1,7 @@
 // The stack of a blocked thread, taken by a signal handler that runs on it. The handler calls
-// nothing but backtrace (primed), gettid, sem_post and atomics: it takes no lock, allocates nothing
-// and logs nothing. What the addresses mean is worked out later, by the monitor thread.
+// nothing but backtrace (primed), gettid, getpeername, sem_post and atomics: it takes no lock,
+// allocates nothing and logs nothing. What the addresses mean is worked out later, by the monitor
+// thread.
 #define _GNU_SOURCE
 #include "cu_stall.h"
 #include "cupdraft.h"
@@ -34,10 +35,25 @@ static struct {
 static sem_t answered;
 static struct sigaction previous;
 
+// What can be copied here only: the thread that it belongs to can't let go of it meanwhile.
+static void take_names(struct cu_sample *sample, struct cu_pulse *pulse) {
+    sample->names = __atomic_load_n(&pulse->names, __ATOMIC_RELAXED);
+    sample->peer.length = 0;
+    if ((sample->activity & 0xFF) == CU_ACTIVITY_DESCRIPTOR &&
+        cu_peer_address((int)(sample->activity >> 8), &sample->peer) < 0)
+        sample->peer.length = 0;
+    const char *work = __atomic_load_n(&pulse->work, __ATOMIC_RELAXED);
+    int length = 0;
+    for (; work && work[length] != 0 && length < CU_SAMPLE_WORK - 1; length++)
+        sample->work[length] = work[length];
+    sample->work[length] = 0;
+}
+
 static void take(void *context) {
     struct cu_sample *sample = &request.sample;
     sample->activity = __atomic_load_n(&request.pulse->activity, __ATOMIC_RELAXED);
     sample->task = (uint64_t)(uintptr_t)cu_current_task();
+    take_names(sample, request.pulse);
     sample->count = 0;
     uint64_t address = interrupted_address(context);
 #if HAS_BACKTRACE

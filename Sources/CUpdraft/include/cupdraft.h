@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "cu_address.h"
 #include "cu_prefork.h"
 #include "cu_spawn.h"
 #include "cu_standard.h"
@@ -135,10 +136,6 @@ int cu_waker_signal(int write_end);
 int cu_waker_drain(int read_end);
 
 // --- descriptors and sockets ---------------------------------------------------------------
-struct cu_address {
-    struct sockaddr_storage storage;
-    socklen_t length;
-};
 enum { CU_ADDRESS_OTHER = 0, CU_ADDRESS_IPV4 = 4, CU_ADDRESS_IPV6 = 6, CU_ADDRESS_UNIX = 1 };
 // Parses a numeric IPv4 or IPv6 address. 0, or -EINVAL.
 int cu_address_parse(const char *host, uint16_t port, struct cu_address *out);

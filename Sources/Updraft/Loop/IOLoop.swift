@@ -31,8 +31,11 @@ public final class IOLoop {
     /// `logger` has it, as an error (contract rows B8, B9, D9).
     public var onUnhandledError: (any Error, _ where: String) -> Void
 
-    /// The logger of what no user code can see: `updraft.application` (contract row I2).
+    /// The logger of what user code threw and nobody caught, and of turns that it blocks:
+    /// `updraft.application`. The library's own lines follow it; see `libraryLogger` (contract row
+    /// I2).
     public var logger: Logger
+    var ownLibraryLogger: Logger?
 
     var defaultPoolState = DefaultPool.unmade
 
@@ -264,7 +267,7 @@ public final class IOLoop {
                 if executor.ready.isEmpty { break }
             }
         } catch {
-            logger.error("While closing: \(error)")
+            libraryLogger.error("While closing: \(error)")
         }
     }
 
