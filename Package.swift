@@ -185,7 +185,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "UpdraftTests",
-            dependencies: ["Updraft", "UpdraftTesting", "CUpdraft", "CKeventStandIn"],
+            dependencies: [
+                "Updraft", "UpdraftTesting", "CUpdraft", "CKeventStandIn", "CTestMemory",
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "MessagePackTests", dependencies: ["MessagePack"], swiftSettings: settings),

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "cu_locals.h"
 #include "cu_prefork.h"
 #include "cu_spawn.h"
 #include "cu_standard.h"
