@@ -366,6 +366,10 @@ public struct TurnLimits: Sendable {
     /// Descriptors that one poll reports at the most.
     static let eventsPerPoll = 512
 
+    /// Due timeouts that are taken out together: few enough for what they touch to stay in the
+    /// first cache until they run.
+    static let timeoutsPerBatch = 64
+
     /// The defaults.
     public init() {}
 }
