@@ -5,7 +5,7 @@ import Updraft
 @main
 struct Bench {
     static let usage = """
-        usage: updraft-bench timers updraft|updraft-context|heap [COUNT]
+        usage: updraft-bench timers updraft|updraft-task|updraft-context|heap [COUNT]
                updraft-bench async [COUNT]
                updraft-bench reads [COUNT [FORM]]
                updraft-bench fairness PORT [COUNT]
@@ -20,8 +20,9 @@ struct Bench {
             let count = arguments.popFirst().flatMap { Int($0) } ?? 1_000_000
             switch subject {
             case "updraft": try TimerBench(name: "updraft", count: count).runPlain()
+            case "updraft-task": try TimerBench(name: "updraft-task", count: count).runInTask()
             case "updraft-context":
-                try TimerBench(name: "updraft-context", count: count).runInTask()
+                try TimerBench(name: "updraft-context", count: count).runWithLocal()
             case "heap": HeapBench(count: count).run()
             default: print(usage, terminator: "")
             }

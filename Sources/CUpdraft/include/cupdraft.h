@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 
 #include "cu_address.h"
+#include "cu_locals.h"
 #include "cu_prefork.h"
 #include "cu_spawn.h"
 #include "cu_standard.h"
@@ -20,7 +21,7 @@ extern __thread void *cu_current_loop_word __attribute__((tls_model("initial-exe
 static inline void *cu_current_loop(void) { return cu_current_loop_word; }
 static inline void cu_set_current_loop(void *loop) { cu_current_loop_word = loop; }
 
-// Begins to fetch the cache line at an address that will be written to soon.
+// Begins to fetch the cache line at an address that will be written to soon; any address will do.
 static inline void cu_prefetch(const void *address) { __builtin_prefetch(address, 1); }
 
 // Memory by malloc; ends the program if there is none. Swift's own way to small raw memory goes

@@ -114,6 +114,7 @@ public final class IOLoop {
         }
         cu_ignore_broken_pipes()
         cu_keep_freed_memory()
+        _ = TaskLocals.canBeTold
         rootScope = TaskScope(executor)
         startedAt = self.clock.now()
         events = .allocate(capacity: TurnLimits.eventsPerPoll)
@@ -215,13 +216,23 @@ public final class IOLoop {
         }
         CurrentLoop.set(self)
         state = .running
-        contextFreeTasks.outsideLoop = CurrentTask.identity
         defer {
             state = .stopped
-            contextFreeTasks.outsideLoop = nil
             CurrentLoop.set(previous ?? self)
         }
-        try runTurns()
+        try runTurnsInTask()
+    }
+
+    /// The language keeps locals in tasks, and can't tell of others whether there are any. So
+    /// callbacks without a context run in a task, too: one for all, which has no locals.
+    private func runTurnsInTask() throws {
+        var failure: (any Error)?
+        contexts.runInBareTask {
+            contextFreeTasks.ofTurns = CurrentTask.identity
+            defer { contextFreeTasks.ofTurns = nil }
+            do { try runTurns() } catch { failure = error }
+        }
+        if let failure { throw failure }
     }
 
     /// Makes the turn that is under way the last; before `start`, makes the next `start` return at
@@ -358,6 +369,10 @@ public struct TurnLimits: Sendable {
 
     /// Descriptors that one poll reports at the most.
     static let eventsPerPoll = 512
+
+    /// Due timeouts that are taken out together: few enough for what they touch to stay in the
+    /// first cache until they run.
+    static let timeoutsPerBatch = 64
 
     /// The defaults.
     public init() {}
