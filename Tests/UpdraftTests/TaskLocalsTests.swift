@@ -1,5 +1,6 @@
 import CTestMemory
 import Synchronization
+import TestSupport
 import Testing
 import UpdraftTesting
 

@@ -2,8 +2,8 @@ internal import CUpdraft
 
 /// The task-locals of the code that added a callback, timeout or handler, for it to run with.
 ///
-/// Contract rows C1, D1, I3. Made only where there are some: see `TaskLocals`. It is freed like the closure it belongs to: when the loop lets go of
-/// it, whether it was used or not.
+/// Contract rows C1, D1, I3. Made only where there are some: see `TaskLocals`. It is freed like the
+/// closure it belongs to: when the loop lets go of it, whether it was used or not.
 final class CallbackContext {
     private enum State {
         case fresh(UnownedJob)
