@@ -187,6 +187,7 @@ let package = Package(
             name: "UpdraftTests",
             dependencies: [
                 "Updraft", "UpdraftTesting", "TestSupport", "CUpdraft", "CKeventStandIn",
+                "CTestMemory",
             ],
             swiftSettings: settings),
         .testTarget(

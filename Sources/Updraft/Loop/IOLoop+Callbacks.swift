@@ -198,7 +198,7 @@ extension LoopExecutor {
     /// As `IOLoop.captureContext`, on any thread.
     func captureContext() -> CallbackContext? {
         if isOnThread, let loop { return loop.captureContext() }
-        guard CurrentTask.identity != nil else { return nil }
+        guard let task = CurrentTask.identity, !TaskLocals.areMissing(in: task) else { return nil }
         return CallbackContext(ContextExecutor(endsDropped: false), isRepeated: false)
     }
 

@@ -155,7 +155,7 @@ extension IOLoop {
         do {
             try poller.remove(descriptor)
         } catch {
-            logger.debug("unwatch: \(error)")
+            libraryLogger.debug("unwatch: \(error)")
         }
     }
 }

@@ -161,17 +161,15 @@ extension IOStream {
     /// - Parameter isLast: Whether there is no later turn, so that it sends more than its share.
     func sendPending(isLast: Bool = false) {
         if case .closed = phase { return }
-        var share = isLast ? Int.max : loop.limits.streamBytesMax
         do {
             while !writeQueue.isEmpty, readiness.contains(.write) {
-                if share <= 0 || (writeQueue.isAtFile && isOverBudget) {
+                if !isLast, isOverSendBudget || (writeQueue.isAtFile && isOverBudget) {
                     sendLater()
                     break
                 }
                 let (before, filesBefore) = (writeQueue.count, writeQueue.fileCount)
                 let isAllSent = try writeQueue.send(to: transport, pool: &loop.buffers)
-                share -= before - writeQueue.count
-                if filesBefore > 0 { spend(filesBefore - writeQueue.fileCount) }
+                spend(filesBefore - writeQueue.fileCount, sent: before - writeQueue.count)
                 if !isAllSent { drained(.write) }
             }
         } catch let error as StreamError {

@@ -63,16 +63,6 @@ final class PipeTransport: DetachableTransport {
         throw SystemError(errno: Int32(count), operation: "write to a pipe")
     }
 
-    func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
-        var total = 0
-        for piece in pieces where !piece.isEmpty {
-            let count = try write(piece)
-            total += count
-            if count < piece.count { break }
-        }
-        return total
-    }
-
     /// Closes the end that is written: there is no other way to end a pipe.
     func shutdownWrite() {
         writeEnd?.close()

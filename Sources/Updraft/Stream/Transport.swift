@@ -35,7 +35,7 @@ public protocol Transport: AnyObject {
     /// - Throws: `SystemError`; the stream is closed then.
     func write(_ bytes: UnsafeRawBufferPointer) throws -> Int
 
-    /// Writes once, several pieces in their order; otherwise as `write` for one.
+    /// Writes several pieces in their order; otherwise as `write` for one.
     func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int
 
     /// Sends part of a file without copying it through this process, once, where there is a way.
@@ -64,10 +64,16 @@ public protocol Transport: AnyObject {
 }
 
 extension Transport {
-    /// Writes the first piece only; transports that can do better override it.
+    /// Writes one piece after the other, as long as each is accepted whole; transports that can do
+    /// better override it.
     public func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
-        guard let first = pieces.first(where: { !$0.isEmpty }) else { return 0 }
-        return try write(first)
+        var total = 0
+        for piece in pieces where !piece.isEmpty {
+            let count = try write(piece)
+            total += count
+            if count < piece.count { break }
+        }
+        return total
     }
 
     /// There is no such way.
