@@ -167,7 +167,7 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "Updraft", "UpdraftTLS", "UpdraftTesting", "CTestCertificates",
+                "Updraft", "UpdraftTLS", "UpdraftTesting", "CTestCertificates", "CTestMemory",
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/TestSupport", swiftSettings: settings),
@@ -179,8 +179,7 @@ let package = Package(
         .testTarget(
             name: "StreamTests",
             dependencies: [
-                "Updraft", "UpdraftTLS", "UpdraftTesting", "TestSupport", "CTestMemory",
-                "CTestInterrupts",
+                "Updraft", "UpdraftTLS", "UpdraftTesting", "TestSupport", "CTestInterrupts",
             ],
             swiftSettings: settings),
         .testTarget(

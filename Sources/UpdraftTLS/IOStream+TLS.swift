@@ -102,7 +102,13 @@ extension IOStream {
     ) async throws {
         try checkIdle()
         if isBefore { try refuseEarlyInput() }
-        try await flush()
+        do {
+            try await flush()
+        } catch {
+            // Cancelled or timed out: the peer expects TLS behind what has not left yet.
+            if !isClosed { abort() }
+            throw error
+        }
         try checkIdle()
         if isAfter { try refuseEarlyInput() }
     }

@@ -15,12 +15,15 @@ private let interruptions = Atomic(0)
         await #expect(processExitsWith: .success) {
             interruptEveryHundredMicroseconds()
             try IOLoop.run { loop in
+                let before = Holdings(of: loop)
                 for kind in TransportKind.allCases {
                     try await echo(over: kind, on: loop)
                     try await sendFile(over: kind, on: loop)
                     // The poll is interrupted.
                     try await loop.sleep(for: .milliseconds(5))
                 }
+                let after = try await before.settled(on: loop)
+                precondition(after <= before, "\(loop.dump())")
             }
             precondition(interruptions.load(ordering: .relaxed) > 50)
         }
@@ -31,6 +34,7 @@ private let interruptions = Atomic(0)
     func callsThatAreInterruptedLoseNothing() async {
         await #expect(processExitsWith: .success) {
             try IOLoop.run { loop in
+                let before = Holdings(of: loop)
                 ti_interrupt(true)
                 for kind in TransportKind.allCases {
                     try await echo(over: kind, on: loop)
@@ -43,6 +47,10 @@ private let interruptions = Atomic(0)
                 try await client.write("hi")
                 let answer = try await client.readToEnd()
                 precondition(answer == "hi".bytes)
+                client.close()
+                server.stop()
+                let after = try await before.settled(on: loop)
+                precondition(after <= before, "\(loop.dump())")
                 // What another thread posts wakes the loop by a write and a read.
                 let remote = loop.remote
                 for _ in 0..<10 { try await loop.runInExecutor { remote.addCallback {} } }

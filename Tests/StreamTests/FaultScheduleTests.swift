@@ -122,6 +122,7 @@ import UpdraftTesting
     func everyLengthOfReadAndWriteCarriesTheBytes(over carrier: Carrier) async throws {
         let isTLS = carrier.isTLS
         try await withLoop { loop in
+            let before = Holdings(of: loop)
             var random = SeededGenerator(seed: 1)
             let lines = lines(&random, 8)
             let lengths = isTLS ? [1, 2, 3, 5, 6, 21, 22, 23, 64, 333] : Array(1...72) + [333]
@@ -140,6 +141,7 @@ import UpdraftTesting
                 try await faulty.near.closed()
                 try await faulty.far.closed()
             }
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 

@@ -299,7 +299,7 @@ import UpdraftTesting
     func everyWriteOfTenWritersCompletes_3_2_37(over kind: TransportKind) async throws {
         try await withLoop { loop in
             let (near, far) = try await kind.pair(on: loop)
-            let (rounds, size) = (kind.isSlow ? 5 : 200, 5_000)
+            let (rounds, size) = (kind.isSlow ? 5 : 1_000, 1_000)
             var done = 0
             var got = 0
             let reading = loop.async {

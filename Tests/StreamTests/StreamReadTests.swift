@@ -52,6 +52,7 @@ import UpdraftTesting
     func readUntilFindsADelimiterAcrossEveryCut_J4(over kind: TransportKind, cut: Int) async throws
     {
         try await withLoop { loop in
+            let before = Holdings(of: loop)
             let (near, far) = try await kind.pair(on: loop)
             let text = "ab\r\n\r\ncd".bytes
             loop.spawn {
@@ -62,6 +63,9 @@ import UpdraftTesting
             }
             #expect(try await far.read(until: "\r\n\r\n", maxBytes: 64) == "ab\r\n\r\n".bytes)
             #expect(try await far.read(exactly: 2) == "cd".bytes)
+            near.close()
+            far.close()
+            try await expectNothingLeft(since: before, on: loop)
         }
     }
 

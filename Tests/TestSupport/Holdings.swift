@@ -78,9 +78,3 @@ package final class Answers {
             })
     }
 }
-
-/// The least growth between one number and the next. What leaks shows in every round of a test;
-/// what the rest of the process takes now and then does not.
-package func leastGrowth(_ numbers: [Int]) -> Int {
-    zip(numbers, numbers.dropFirst()).map { $1 - $0 }.min() ?? 0
-}

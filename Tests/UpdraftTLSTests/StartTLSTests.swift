@@ -100,11 +100,13 @@ import UpdraftTesting
 
     // MARK: Streams that are not idle
 
-    @Test("J14: a stream that is not idle is refused, and stays as it is")
-    func busyStreamsAreRefused() async throws {
+    @Test(
+        "J14: a stream that is not idle is refused, and stays as it is",
+        arguments: TransportKind.plain)
+    func busyStreamsAreRefused(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (client, server) = try await TransportKind.memory.pair(on: loop)
-            let reading = loop.async { try await client.read(upTo: 100) }
+            let (client, server) = try await kind.pair(on: loop)
+            let reading = loop.async { try await client.read(exactly: 10) }
             try await loop.nextTurn()
             let context = try clientContext()
             let whileReading = await tlsFailure {
@@ -118,11 +120,13 @@ import UpdraftTesting
         }
     }
 
-    @Test func streamsWithAWriterThatWaitsAreRefused() async throws {
+    @Test(arguments: TransportKind.plain)
+    func streamsWithAWriterThatWaitsAreRefused(over kind: TransportKind) async throws {
+        let bytes = [UInt8](repeating: 7, count: kind.surfeit)
         try await withLoop { loop in
-            let (near, far) = try MemoryStream.pair(on: loop, capacity: 100)
+            let (near, far) = try await kind.pair(on: loop)
             let writing = loop.async {
-                try await near.write([UInt8](repeating: 7, count: 1_000))
+                try await near.write(bytes)
                 try await near.flush()
             }
             try await loop.nextTurn()
@@ -131,7 +135,7 @@ import UpdraftTesting
                 try await near.startTLS(client: context, host: "localhost")
             }
             #expect(code == .streamBusy && !near.isClosed)
-            #expect(try await far.read(exactly: 1_000).count == 1_000)
+            #expect(try await far.read(exactly: bytes.count).count == bytes.count)
             try await writing.value
             near.abort()
             far.abort()
@@ -154,11 +158,11 @@ import UpdraftTesting
     // MARK: Waiting for the handshake
 
     @Test(
-        "3.2.42, 3.2.43, 3.2.44: waitForHandshake is for one on the server, and later at once"
-    )
-    func theServerCanWaitForTheHandshake() async throws {
+        "3.2.42, 3.2.43, 3.2.44: waitForHandshake is for one on the server, and later at once",
+        arguments: TransportKind.plain)
+    func theServerCanWaitForTheHandshake(over kind: TransportKind) async throws {
         try await withLoop { loop in
-            let (client, server) = try await TransportKind.memory.pair(on: loop)
+            let (client, server) = try await kind.pair(on: loop)
             try await server.beginTLS(server: serverContext())
             #expect(server.tls == nil)
             let first = loop.async { try await server.waitForHandshake() }
