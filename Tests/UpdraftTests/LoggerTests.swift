@@ -9,7 +9,8 @@ import UpdraftTesting
 @Suite(.timeLimit(.minutes(1))) struct LoggerTests {
     private struct Broken: Error {}
 
-    /// One line of user code's, and two of the library's.
+    /// One line of user code's, and two of the library's. On epoll: not every poller minds that a
+    /// descriptor is closed before its handler is removed.
     private nonisolated(nonsending) func logOneLineOfEach(_ loop: IOLoop) async throws {
         let pipe = SystemPipe()
         let descriptor = pipe.readEnd
@@ -23,7 +24,7 @@ import UpdraftTesting
 
     @Test func userCodesErrorsAndTheLibrarysLinesHaveLoggersOfTheirOwn_I2() async throws {
         let (application, general) = (LogLines(), LogLines())
-        try await withLoop { loop in
+        try await withLoop(poller: .epoll) { loop in
             loop.logger = application.logger
             loop.libraryLogger = general.logger
             try await logOneLineOfEach(loop)
