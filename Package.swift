@@ -186,6 +186,7 @@ let package = Package(
             name: "UpdraftTests",
             dependencies: [
                 "Updraft", "UpdraftTesting", "TestSupport", "CUpdraft", "CKeventStandIn",
+                "CTestMemory",
             ],
             swiftSettings: settings),
         .testTarget(

@@ -25,8 +25,10 @@ let package = Package(
         // Timers and callbacks from other threads; `compare` runs it beside libuv.
         .executableTarget(
             name: "updraft-bench",
-            dependencies: [.product(name: "Updraft", package: "updraft")],
+            dependencies: ["CProcessors", .product(name: "Updraft", package: "updraft")],
             swiftSettings: settings
         ),
+        // What it has in common with the C programs.
+        .systemLibrary(name: "CProcessors", path: "c"),
     ]
 )

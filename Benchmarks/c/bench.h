@@ -10,9 +10,9 @@ struct times {
     double user, system, wall;
 };
 
-static inline struct times times_now(void) {
+static inline struct times times_of(int who) {
     struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
+    getrusage(who, &usage);
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (struct times){
@@ -22,10 +22,17 @@ static inline struct times times_now(void) {
     };
 }
 
-static inline void report(const char *what, int64_t count, struct times start) {
-    struct times end = times_now();
-    printf("libuv %s %.1f %.1f %.1f\n", what, (end.user - start.user) / count,
+static inline struct times times_now(void) { return times_of(RUSAGE_SELF); }
+
+static inline void print_times(const char *who, const char *what, int64_t count, struct times start,
+                               struct times end) {
+    printf("%s %s %.1f %.1f %.1f", who, what, (end.user - start.user) / count,
            (end.system - start.system) / count, (end.wall - start.wall) / count);
+}
+
+static inline void report(const char *what, int64_t count, struct times start) {
+    print_times("libuv", what, count, start, times_now());
+    printf("\n");
 }
 
 // SplitMix64.

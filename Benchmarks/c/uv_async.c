@@ -2,10 +2,12 @@
 // uv_async_send carries nothing and coalesces, so its users keep a queue behind a mutex.
 // Usage: uv_async [COUNT]
 #include <semaphore.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <uv.h>
 
 #include "bench.h"
+#include "processors.h"
 
 struct item {
     void (*run)(void *);
@@ -19,6 +21,14 @@ static uv_mutex_t mutex;
 static struct item *first, **last = &first;
 static int64_t rounds, each, left;
 static sem_t answer;
+
+static int processors[2];
+static bool are_two;
+
+// As in Sources/updraft-bench/Threads.swift.
+static void stay(int number) {
+    if (are_two) stay_on_processor(processors[number]);
+}
 
 static void post(void (*run)(void *), void *argument) {
     struct item *item = malloc(sizeof *item);
@@ -59,6 +69,7 @@ static void arrived(void *argument) {
 
 static void ping(void *argument) {
     (void)argument;
+    stay(1);
     for (int64_t i = 0; i < rounds; i++) {
         post(give, &answer);
         while (sem_wait(&answer)) {
@@ -69,6 +80,7 @@ static void ping(void *argument) {
 
 static void pour(void *argument) {
     (void)argument;
+    stay(1);
     for (int64_t i = 0; i < each; i++) post(arrived, &loop);
 }
 
@@ -85,6 +97,8 @@ static void burst(const char *name, int64_t count, int thread_count) {
 
 int main(int argc, char **argv) {
     int64_t count = argc > 1 ? atoll(argv[1]) : 200000;
+    are_two = two_processors(processors);
+    stay(0);
     uv_loop_init(&loop);
     uv_mutex_init(&mutex);
     uv_async_init(&loop, &async, deliver);

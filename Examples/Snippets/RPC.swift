@@ -1,9 +1,9 @@
 import Updraft
 import UpdraftRPC
 
-func serveCalls() throws {
-    try IOLoop.run { loop in
-        let rpc = RPCServer(port: 5700)
+func serveCalls() {
+    IOLoop.main { loop in
+        let rpc = RPCServer(port: 5701)
         rpc.register("sum") { (x: Int, y: Int) in x + y }
         rpc.register("login") { (peer: RPCPeer, uid: String) in rpc.users[uid] = peer }
         rpc.register("ask") { (uid: String) -> Bool in
@@ -14,8 +14,10 @@ func serveCalls() throws {
     }
 }
 
-func callServer() async throws -> Int {
-    let peer = try await RPCClient.connect(host: "127.0.0.1", port: 5700)
-    let three: Int = try await peer.call("sum", 1, 2)
-    return three
+func callServer() {
+    IOLoop.main { loop in
+        let peer = try await RPCClient.connect(host: "127.0.0.1", port: 5701)
+        let three: Int = try await peer.call("sum", 1, 2)
+        print(three)
+    }
 }

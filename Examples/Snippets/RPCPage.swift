@@ -1,10 +1,12 @@
+import MessagePack
 import Updraft
 import UpdraftRPC
+import UpdraftTLS
 
 // The blocks of docs/rpc.md.
 
-func serveBothWays() throws {
-    try IOLoop.run { loop in
+func serveBothWays() {
+    IOLoop.main { loop in
         let rpc = RPCServer(port: 5700)
         rpc.register("sum") { (x: Int, y: Int) in x + y }
         rpc.register("login") { (peer: RPCPeer, uid: String) in rpc.users[uid] = peer }
@@ -20,4 +22,21 @@ func callBothWays() async throws {
     try await peer.call("login", timeout: .seconds(2), "ann")
     try peer.notify("event", n)
     peer.close()
+}
+
+struct Size: Codable, MessagePackCodable {
+    var width: Int
+    var height: Int
+}
+
+nonisolated(nonsending) func callOverTLS(
+    _ tls: TLSClientContext, _ methods: RPCMethods
+) async throws -> RPCPeer {
+    let stream = try await TCPClient.connect(host: "game.example", port: 5700, tls: tls)
+    let peer = try RPCPeer(stream: stream, methods: methods)
+    return peer
+}
+
+func serveOverTLS(_ rpc: RPCServer, _ tls: TLSServerContext) {
+    rpc.prepareStream = { try await $0.startTLS(server: tls) }
 }

@@ -8,7 +8,7 @@ func listenOnSeveralAddresses() throws {
             .allInterfaces(port: 7000), .tcp(port: 7001), .unix("/run/game.sock", mode: 0o660),
         ])
         try server.bind()
-        for address in server.localAddresses { print("listening on \(address)") }
+        for address in server.localAddresses { StandardOutput.announce("listening on \(address)") }
         try await server.serve(until: .terminationSignals) { stream in
             for try await chunk in stream.chunks { try await stream.write(chunk) }
         }

@@ -3,11 +3,13 @@ import UpdraftTLS
 
 // The code of docs/tls.md.
 
-func serveWithTLS() throws {
-    let tls = try TLSServerContext(
-        certificate: .file("server.pem"), privateKey: .file("server.key"))
-    try IOLoop.run { loop in
-        try await TCPServer(port: 7443).serve(tls: tls) { stream in
+func serveWithTLS() {
+    IOLoop.main { loop in
+        let tls = try TLSServerContext(
+            certificate: .file("server.pem"), privateKey: .file("server.key"))
+        let server = TCPServer(port: 7443)
+        server.useTLS(tls)
+        try await server.serve(until: .terminationSignals) { stream in
             for try await chunk in stream.chunks { try await stream.write(chunk) }
         }
     }

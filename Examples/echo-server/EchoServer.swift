@@ -57,12 +57,9 @@ struct EchoServer: ParsableCommand {
                     listen: [listening.shared], options: connections.preforkOptions,
                     supervisor: announce, body)
             }
-        } catch let error as StreamError {
-            throw failed(error)
-        } catch let error as PreforkError {
-            throw failed(error)
-        } catch let error as TLSError {
-            throw failed(error)
+        } catch {
+            StandardOutput.complain("echo-server: \(error)")
+            throw ExitCode(1)
         }
     }
 
@@ -105,10 +102,6 @@ struct EchoServer: ParsableCommand {
         StandardOutput.announce("listening on \(address)")
     }
 
-    private func failed(_ error: any Error) -> ExitCode {
-        StandardOutput.complain("echo-server: \(error)")
-        return ExitCode(1)
-    }
 }
 
 /// Refuses what is no time to wait for; nan and inf are none either.

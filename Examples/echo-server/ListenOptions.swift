@@ -32,6 +32,7 @@ struct ListenOptions: ParsableArguments {
         if let port, !(0...65_535).contains(port) {
             throw ValidationError("The port must be between 0 and 65535, not \(port).")
         }
+        if host == "" { throw ValidationError("--host needs an address; 0.0.0.0 and :: are all.") }
         for (name, number) in [("--loops", loops), ("--processes", processes)] {
             guard (0...1_024).contains(number) else {
                 throw ValidationError("\(name) must be between 0 and 1024, not \(number).")

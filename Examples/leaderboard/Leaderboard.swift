@@ -42,6 +42,9 @@ struct Leaderboard: ParsableCommand {
         guard (0...65_535).contains(port) else {
             throw ValidationError("The port must be between 0 and 65535, not \(port).")
         }
+        if host.isEmpty {
+            throw ValidationError("--host needs an address; 0.0.0.0 and :: are all.")
+        }
         guard loops == 1 else {
             throw ValidationError(
                 "--loops must be 1, not \(loops): the players and scores live on one loop.")

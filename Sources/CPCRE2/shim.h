@@ -1,3 +1,7 @@
+#if !__has_include(<pcre2.h>)
+#error "The trait Regex needs the headers of PCRE2; on Debian and its relatives: apt-get install libpcre2-dev"
+#endif
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "cupdraft.h"
+#include "portable.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -10,8 +10,8 @@
 
 int cu_socket_datagram(const struct cu_address *address, bool reuse_port) {
     int family = address->storage.ss_family, one = 1;
-    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -errno;
+    int fd = new_socket(family, SOCK_DGRAM);
+    if (fd < 0) return fd;
     int failed = 0;
     if (reuse_port) failed = setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0;
     if (!failed && family == AF_INET6)
@@ -71,7 +71,7 @@ static int receive_messages(int fd, message *list, int count) {
 static int send_messages(int fd, message *list, int count) {
     for (int i = 0; i < count; i++) {
         ssize_t n;
-        do n = sendmsg(fd, &list[i].msg_hdr, 0);
+        do n = sendmsg(fd, &list[i].msg_hdr, MSG_NOSIGNAL);
         while (n < 0 && errno == EINTR);
         if (n < 0) return i > 0 ? i : -errno;
     }

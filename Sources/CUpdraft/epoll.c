@@ -10,7 +10,7 @@
 const bool cu_has_epoll = true;
 const uint32_t cu_epoll_read = EPOLLIN, cu_epoll_write = EPOLLOUT, cu_epoll_error = EPOLLERR,
                cu_epoll_hangup = EPOLLHUP, cu_epoll_read_hangup = EPOLLRDHUP,
-               cu_epoll_edge = EPOLLET;
+               cu_epoll_urgent = EPOLLPRI, cu_epoll_edge = EPOLLET;
 
 int cu_epoll_create(void) {
     int fd = epoll_create1(EPOLL_CLOEXEC);
@@ -43,13 +43,23 @@ int cu_epoll_wait(int epoll, struct cu_event *events, int capacity, int timeout_
 #else
 const bool cu_has_epoll = false;
 const uint32_t cu_epoll_read, cu_epoll_write, cu_epoll_error, cu_epoll_hangup,
-    cu_epoll_read_hangup, cu_epoll_edge;
+    cu_epoll_read_hangup, cu_epoll_urgent, cu_epoll_edge;
 
 int cu_epoll_create(void) { return -ENOSYS; }
-int cu_epoll_add(int epoll, int fd, uint32_t events, uint64_t token) { return -ENOSYS; }
-int cu_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token) { return -ENOSYS; }
-int cu_epoll_remove(int epoll, int fd) { return -ENOSYS; }
+int cu_epoll_add(int epoll, int fd, uint32_t events, uint64_t token) {
+    (void)epoll, (void)fd, (void)events, (void)token;
+    return -ENOSYS;
+}
+int cu_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token) {
+    (void)epoll, (void)fd, (void)events, (void)token;
+    return -ENOSYS;
+}
+int cu_epoll_remove(int epoll, int fd) {
+    (void)epoll, (void)fd;
+    return -ENOSYS;
+}
 int cu_epoll_wait(int epoll, struct cu_event *events, int capacity, int timeout_ms) {
+    (void)epoll, (void)events, (void)capacity, (void)timeout_ms;
     return -ENOSYS;
 }
 #endif

@@ -5,8 +5,7 @@
 #if defined(CU_KEVENT_HEADER)
 #include CU_KEVENT_HEADER
 #define HAS_KQUEUE 1
-#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || \
-    defined(__NetBSD__) || defined(__DragonFly__)
+#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__NetBSD__)
 #include <sys/event.h>
 #define HAS_KQUEUE 1
 #endif

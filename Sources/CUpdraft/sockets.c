@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "cupdraft.h"
+#include "portable.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -117,8 +117,7 @@ int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out
 const char *cu_resolve_error(int code) { return gai_strerror(code); }
 
 int cu_socket_stream(const struct cu_address *address) {
-    int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return fd < 0 ? -errno : fd;
+    return new_socket(address->storage.ss_family, SOCK_STREAM);
 }
 
 int cu_bind_listener(int fd, const struct cu_address *address, bool reuse_port) {
@@ -157,9 +156,9 @@ int cu_accept(int fd, struct cu_address *peer) {
     memset(peer, 0, sizeof *peer);
     peer->length = sizeof peer->storage;
     int r;
-    do r = accept4(fd, (struct sockaddr *)&peer->storage, &peer->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    while (r < 0 && errno == EINTR);
-    return r < 0 ? -errno : r;
+    do r = accept_new(fd, (struct sockaddr *)&peer->storage, &peer->length);
+    while (r == -EINTR);
+    return r;
 }
 
 int cu_local_address(int fd, struct cu_address *out) {
@@ -179,19 +178,24 @@ int cu_set_no_delay(int fd, bool on) {
     return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value) < 0 ? -errno : 0;
 }
 
+// Darwin has another name for it; OpenBSD has it and its like for the whole system only.
+#if !defined(TCP_KEEPIDLE) && defined(TCP_KEEPALIVE)
+#define TCP_KEEPIDLE TCP_KEEPALIVE
+#endif
+
 int cu_set_keep_alive(int fd, int idle_seconds, int interval_seconds, int count) {
     int one = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one) < 0) return -errno;
 #if defined(TCP_KEEPIDLE)
-    int idle = TCP_KEEPIDLE;
-#else
-    int idle = TCP_KEEPALIVE;
-#endif
-    if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, idle, &idle_seconds, sizeof idle_seconds) < 0 ||
+    if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds) < 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_seconds, sizeof interval_seconds) < 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count) < 0)
         return -errno;
     return 0;
+#else
+    (void)idle_seconds, (void)interval_seconds, (void)count;
+    return -ENOSYS;
+#endif
 }
 
 int cu_set_user_timeout(int fd, int milliseconds) {
@@ -248,9 +252,7 @@ int cu_set_linger_reset(int fd) {
     return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) < 0 ? -errno : 0;
 }
 
-int cu_socket_pair(int fds[2]) {
-    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0 ? -errno : 0;
-}
+int cu_socket_pair(int fds[2]) { return new_socket_pair(fds); }
 
 int cu_accept_verdict(int error) {
     switch (error < 0 ? -error : error) {

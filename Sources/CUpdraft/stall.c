@@ -1,9 +1,11 @@
 // The stack of a blocked thread, taken by a signal handler that runs on it. The handler calls
-// nothing but backtrace (primed), gettid, sem_post and atomics: it takes no lock, allocates nothing
-// and logs nothing. What the addresses mean is worked out later, by the monitor thread.
+// nothing but backtrace (primed), gettid, getpeername, sem_post and atomics: it takes no lock,
+// allocates nothing and logs nothing. What the addresses mean is worked out later, by the monitor
+// thread.
 #define _GNU_SOURCE
 #include "cu_stall.h"
 #include "cupdraft.h"
+#include "portable_threads.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -11,17 +13,17 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <ucontext.h>
 #include <unistd.h>
-#if __has_include(<execinfo.h>)
+// The BSDs have it in a library of its own: the interrupted instruction is all that is told there.
+#if defined(__linux__) && __has_include(<execinfo.h>)
 #include <execinfo.h>
 #define HAS_BACKTRACE 1
 #endif
 
-int32_t cu_thread_number(void) { return (int32_t)syscall(SYS_gettid); }
+int32_t cu_thread_number(void) { return thread_number(); }
 
+#if defined(THREAD_SIGNAL_CODE)
 enum { IDLE, REQUESTED, WRITING, DONE, STALE };
 static struct {
     _Atomic int state;
@@ -33,20 +35,25 @@ static struct {
 static sem_t answered;
 static struct sigaction previous;
 
-static uint64_t interrupted_address(void *context) {
-#if defined(__x86_64__)
-    return (uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
-#elif defined(__aarch64__)
-    return (uint64_t)((ucontext_t *)context)->uc_mcontext.pc;
-#else
-    return 0;
-#endif
+// What can be copied here only: the thread that it belongs to can't let go of it meanwhile.
+static void take_names(struct cu_sample *sample, struct cu_pulse *pulse) {
+    sample->names = __atomic_load_n(&pulse->names, __ATOMIC_RELAXED);
+    sample->peer.length = 0;
+    if ((sample->activity & 0xFF) == CU_ACTIVITY_DESCRIPTOR &&
+        cu_peer_address((int)(sample->activity >> 8), &sample->peer) < 0)
+        sample->peer.length = 0;
+    const char *work = __atomic_load_n(&pulse->work, __ATOMIC_RELAXED);
+    int length = 0;
+    for (; work && work[length] != 0 && length < CU_SAMPLE_WORK - 1; length++)
+        sample->work[length] = work[length];
+    sample->work[length] = 0;
 }
 
 static void take(void *context) {
     struct cu_sample *sample = &request.sample;
     sample->activity = __atomic_load_n(&request.pulse->activity, __ATOMIC_RELAXED);
     sample->task = (uint64_t)(uintptr_t)cu_current_task();
+    take_names(sample, request.pulse);
     sample->count = 0;
     uint64_t address = interrupted_address(context);
 #if HAS_BACKTRACE
@@ -72,7 +79,7 @@ static void on_request(int signal, siginfo_t *info, void *context) {
             atomic_store(&request.state, same ? DONE : STALE);
             sem_post(&answered);
         }
-    } else if (!(info->si_code == SI_TKILL && info->si_pid == getpid())) {
+    } else if (!(info->si_code == THREAD_SIGNAL_CODE && info->si_pid == getpid())) {
         // Somebody else's: out-of-band data, or a handler that was there before ours.
         if (previous.sa_flags & SA_SIGINFO) {
             if (previous.sa_sigaction) previous.sa_sigaction(signal, info, context);
@@ -111,15 +118,6 @@ int cu_sample_prepare(void) {
     return result;
 }
 
-static struct timespec from_now(clockid_t clock, int64_t nanoseconds) {
-    struct timespec time;
-    clock_gettime(clock, &time);
-    int64_t sum = time.tv_nsec + nanoseconds % 1000000000;
-    time.tv_sec += nanoseconds / 1000000000 + sum / 1000000000;
-    time.tv_nsec = sum % 1000000000;
-    return time;
-}
-
 static void wait_for_answer(void) {
     while (sem_wait(&answered) < 0 && errno == EINTR) {}
 }
@@ -130,12 +128,12 @@ static int take_sample(int32_t thread, struct cu_pulse *pulse, int64_t busy_sinc
     request.busy_since = busy_since;
     atomic_store(&request.thread, thread);
     atomic_store(&request.state, REQUESTED);
-    if (syscall(SYS_tgkill, getpid(), thread, SIGURG) < 0) {
-        int error = errno;
+    int sent = signal_thread(thread, SIGURG);
+    if (sent < 0) {
         atomic_store(&request.state, IDLE);
-        return -error;
+        return sent;
     }
-    struct timespec deadline = from_now(CLOCK_REALTIME, timeout);
+    struct timespec deadline = time_from_now(CLOCK_REALTIME, timeout);
     int waited;
     do waited = sem_timedwait(&answered, &deadline);
     while (waited < 0 && errno == EINTR);
@@ -159,6 +157,18 @@ int cu_sample_take(int32_t thread, struct cu_pulse *pulse, int64_t busy_since, i
     pthread_mutex_unlock(&lock);
     return result;
 }
+#else
+// Without a signal for the thread: what its loop tells of itself, and no stack.
+int cu_sample_prepare(void) { return 0; }
+
+int cu_sample_take(int32_t thread, struct cu_pulse *pulse, int64_t busy_since, int64_t timeout,
+                   struct cu_sample *out) {
+    (void)thread, (void)timeout;
+    memset(out, 0, sizeof *out);
+    out->activity = __atomic_load_n(&pulse->activity, __ATOMIC_RELAXED);
+    return cu_pulse_busy_since(pulse) == busy_since ? 0 : -ESTALE;
+}
+#endif
 
 // --- the monitor's clockwork ---
 static pthread_mutex_t monitor_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -166,23 +176,17 @@ static pthread_cond_t monitor_cond;
 static pthread_once_t monitor_once = PTHREAD_ONCE_INIT;
 static bool monitor_woken = false;
 
-static void monitor_init(void) {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&monitor_cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
+static void monitor_init(void) { init_monotonic(&monitor_cond); }
 
 void cu_monitor_wait(int64_t nanoseconds) {
     pthread_once(&monitor_once, monitor_init);
     struct timespec deadline = {0, 0};
-    if (nanoseconds >= 0) deadline = from_now(CLOCK_MONOTONIC, nanoseconds);
+    if (nanoseconds >= 0) deadline = time_from_now(CLOCK_MONOTONIC, nanoseconds);
     pthread_mutex_lock(&monitor_lock);
     int result = 0;
     while (!monitor_woken && result != ETIMEDOUT) {
         result = nanoseconds < 0 ? pthread_cond_wait(&monitor_cond, &monitor_lock)
-                                 : pthread_cond_timedwait(&monitor_cond, &monitor_lock, &deadline);
+                                 : wait_until(&monitor_cond, &monitor_lock, &deadline);
     }
     monitor_woken = false;
     pthread_mutex_unlock(&monitor_lock);

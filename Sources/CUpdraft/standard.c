@@ -92,7 +92,15 @@ int cu_standard_silence(int number) {
     return result;
 }
 
-bool cu_is_terminal(int fd) { return isatty(fd); }
+bool cu_is_plain_pipe(int fd) {
+    struct stat status;
+    if (fstat(fd, &status) < 0 || !S_ISFIFO(status.st_mode)) return false;
+#ifdef __linux__
+    // A pipe of packets: a read brings one.
+    if (fcntl(fd, F_GETFL) & O_DIRECT) return false;
+#endif
+    return true;
+}
 
 int cu_standard_ready(int fd, bool is_output) {
     struct pollfd entry = {.fd = fd, .events = is_output ? POLLOUT : POLLIN};

@@ -13,6 +13,9 @@
 #if defined(__ELF__)
 #include <elf.h>
 #include <link.h>
+#if !defined(ElfW)
+#define ElfW(type) Elf_##type
+#endif
 #endif
 
 // Exported by the standard library.
@@ -77,17 +80,35 @@ static void search_file(const char *path, uint64_t value, struct cu_symbol *out)
     }
     close(fd);
 }
+
+// The program or library that an address is in, and how far it lies from where its file says.
+struct place {
+    uint64_t address, shift;
+    bool is_known, is_program;
+};
+
+static int look_in(struct dl_phdr_info *object, size_t size, void *context) {
+    (void)size;
+    struct place *place = context;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+        if (part->p_type != PT_LOAD ||
+            place->address - object->dlpi_addr - part->p_vaddr >= part->p_memsz)
+            continue;
+        place->shift = object->dlpi_addr;
+        place->is_known = true;
+        // The C library of Linux has no name for it.
+        place->is_program = object->dlpi_name == NULL || object->dlpi_name[0] == 0;
+        return 1;
+    }
+    return 0;
+}
 #endif
 
 void cu_symbolise(uint64_t address, struct cu_symbol *out) {
     memset(out, 0, sizeof *out);
     Dl_info info = {0};
-#if defined(__ELF__)
-    struct link_map *map = NULL;
-    if (!dladdr1((void *)(uintptr_t)address, &info, (void **)&map, RTLD_DL_LINKMAP)) return;
-#else
     if (!dladdr((void *)(uintptr_t)address, &info)) return;
-#endif
     const char *path = info.dli_fname ? info.dli_fname : "";
     const char *slash = strrchr(path, '/');
     strncpy(out->module, slash ? slash + 1 : path, sizeof out->module - 1);
@@ -98,9 +119,9 @@ void cu_symbolise(uint64_t address, struct cu_symbol *out) {
         return;
     }
 #if defined(__ELF__)
-    if (map) {
-        bool is_program = map->l_name == NULL || map->l_name[0] == 0;
-        search_file(is_program ? "/proc/self/exe" : path, address - map->l_addr, out);
-    }
+    struct place place = {.address = address};
+    dl_iterate_phdr(look_in, &place);
+    if (place.is_known)
+        search_file(place.is_program ? "/proc/self/exe" : path, address - place.shift, out);
 #endif
 }

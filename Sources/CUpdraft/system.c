@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "cupdraft.h"
+#include "portable.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +27,8 @@ const int cu_eagain = EAGAIN, cu_eintr = EINTR, cu_epipe = EPIPE, cu_econnreset 
 
 void cu_error_text(int error, char *buffer, size_t size) {
     if (size == 0) return;
-    const char *text = strerrordesc_np(error);
-    snprintf(buffer, size, "%s", text ? text : "unknown error");
+    const char *text = error_text(error, buffer, size);
+    if (text != buffer) snprintf(buffer, size, "%s", text ? text : "unknown error");
 }
 
 static int64_t nanoseconds(clockid_t clock) {
@@ -84,7 +84,7 @@ int cu_set_nonblocking(int fd) {
     return 0;
 }
 
-int cu_pipe(int fds[2]) { return pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0 ? -errno : 0; }
+int cu_pipe(int fds[2]) { return new_pipe(fds); }
 
 int cu_open_null(void) {
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);

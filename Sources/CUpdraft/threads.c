@@ -1,15 +1,14 @@
 #define _GNU_SOURCE
 #include "cupdraft.h"
+#include "portable_threads.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 // --- signals: handler -> one byte into a pipe of each watching loop ---
@@ -118,7 +117,9 @@ int cu_signal_unwatch(int signal, int fd, bool once) {
 
 int cu_signal_raise(int signal) { return kill(getpid(), signal) < 0 ? -errno : 0; }
 
-// --- libdispatch's main queue, looked up weakly: these two are not in its public headers ---
+// --- libdispatch's main queue ---
+#if defined(__linux__)
+// Looked up weakly: these two are not in its public headers.
 extern int _dispatch_get_main_queue_handle_4CF(void) __attribute__((weak));
 extern void _dispatch_main_queue_callback_4CF(void *) __attribute__((weak));
 
@@ -130,8 +131,13 @@ int cu_main_queue_descriptor(void) {
 void cu_main_queue_drain(void) {
     if (_dispatch_main_queue_callback_4CF) _dispatch_main_queue_callback_4CF(NULL);
 }
+#else
+// What stands for the queue is no descriptor: on Darwin a port, on the BSDs both ends of a pipe.
+int cu_main_queue_descriptor(void) { return -1; }
+void cu_main_queue_drain(void) {}
+#endif
 
-bool cu_is_main_thread(void) { return (pid_t)syscall(SYS_gettid) == getpid(); }
+bool cu_is_main_thread(void) { return is_main_thread(); }
 
 // --- threads ---
 struct start {
@@ -143,7 +149,7 @@ struct start {
 static void *run(void *argument) {
     struct start start = *(struct start *)argument;
     free(argument);
-    pthread_setname_np(pthread_self(), start.name);
+    name_this_thread(start.name);
     start.body(start.context);
     return NULL;
 }
@@ -170,26 +176,12 @@ uint64_t cu_thread_self(void) { return (uint64_t)pthread_self(); }
 int32_t cu_process_id(void) { return (int32_t)getpid(); }
 
 int cu_processors(void) {
+#if defined(CPU_COUNT)
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (int)n : 1;
-}
-
-// --- semaphores ---
-void *cu_semaphore_create(void) {
-    sem_t *semaphore = malloc(sizeof *semaphore);
-    if (semaphore && sem_init(semaphore, 0, 0) == 0) return semaphore;
-    free(semaphore);
-    return NULL;
-}
-void cu_semaphore_post(void *semaphore) { sem_post(semaphore); }
-void cu_semaphore_wait(void *semaphore) {
-    while (sem_wait(semaphore) < 0 && errno == EINTR) {}
-}
-void cu_semaphore_destroy(void *semaphore) {
-    sem_destroy(semaphore);
-    free(semaphore);
 }
 
 // --- tasks ---

@@ -1,6 +1,6 @@
 // The files of Unix sockets.
 #define _GNU_SOURCE
-#include "cupdraft.h"
+#include "portable.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int cu_socket_unix(void) {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return fd < 0 ? -errno : fd;
-}
+int cu_socket_unix(void) { return new_socket(AF_UNIX, SOCK_STREAM); }
 
 int cu_socket_file(const char *path, struct cu_socket_file *out) {
     struct stat found;

@@ -1,6 +1,10 @@
 #ifndef CUPDRAFT_TLS_INTERNAL_H
 #define CUPDRAFT_TLS_INTERNAL_H
 
+#if !__has_include(<openssl/ssl.h>)
+#error "UpdraftTLS needs the headers of OpenSSL 3; on Debian and its relatives: apt-get install libssl-dev"
+#endif
+
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>

@@ -1,4 +1,5 @@
 internal import MessagePack
+internal import Updraft
 
 /// Where a method was registered.
 struct RPCSourcePlace: CustomStringConvertible {
@@ -38,6 +39,8 @@ final class RPCMethod {
 
     /// The name as it comes over the wire.
     let nameBytes: [UInt8]
+    /// The name for the watchdog.
+    let workName: WorkName
     let arity: Int
 
     init(
@@ -50,6 +53,7 @@ final class RPCMethod {
         self.result = result
         self.place = place
         nameBytes = Array(name.utf8)
+        workName = WorkName(name)
         arity = parameters.count
     }
 

@@ -17,7 +17,7 @@ extension RPCPeer {
     /// Closes the connection at once; what is unsent is dropped.
     public func abort() {
         loop.checkThread("RPCPeer.abort")
-        if !isClosed { endWork() }
+        if !isClosed { endWork("The connection was closed by this side.") }
         stream.abort()
     }
 
@@ -46,17 +46,20 @@ extension RPCPeer {
         }
     }
 
-    private func beginClosing(lingering: Duration?) {
-        endWork()
+    /// - Parameter reason: What our calls are told.
+    private func beginClosing(
+        lingering: Duration?, reason: String = "The connection was closed by this side."
+    ) {
+        endWork(reason)
         // A method that closes its caller's connection has yet to write its answer.
         guard dispatchDepth > 0 else { return stream.close(lingering: lingering) }
         loop.runSoon { [self] in stream.close(lingering: lingering) }
     }
 
-    private func endWork() {
+    private func endWork(_ reason: String) {
         phase = .closing
         stopMessageTimer()
-        failCalls(.lost("The connection was closed by this side."))
+        failCalls(.lost(reason))
         for request in tasks.values { request.task.cancel() }
     }
 
@@ -93,7 +96,9 @@ extension RPCPeer {
     private func refuse(_ text: String) {
         context.log.debug("\(self): \(text)")
         answerError(0, text)
-        beginClosing(lingering: RPCPeer.lingerTime)
+        beginClosing(
+            lingering: RPCPeer.lingerTime,
+            reason: "What the peer sends is no MessagePack-RPC: \(text).")
     }
 
     func connectionEnded() {

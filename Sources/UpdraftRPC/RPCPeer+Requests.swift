@@ -20,7 +20,11 @@ extension RPCPeer {
         var arguments = RPCArguments(arguments)
         switch method.body {
         case .immediate(let body):
-            answer(id, method) { [self] writer in try body(self, &arguments, &writer) }
+            answer(id, method) { [self] writer in
+                let outer = loop.beginWork(method.workName)
+                defer { loop.endWork(method.workName, outer) }
+                try body(self, &arguments, &writer)
+            }
         case .deferred(let prepare):
             do {
                 start(method, id, try prepare(self, &arguments))
@@ -50,6 +54,8 @@ extension RPCPeer {
             case .immediate(let body):
                 var writer = context.takeWriter()
                 defer { context.give(&writer) }
+                let outer = loop.beginWork(method.workName)
+                defer { loop.endWork(method.workName, outer) }
                 try body(self, &arguments, &writer)
             case .deferred(let prepare):
                 start(method, nil, try prepare(self, &arguments))

@@ -3,7 +3,7 @@
 internal import CUpdraftTLS
 
 /// What a certificate says. Values only: it outlives its connection.
-public struct TLSCertificate: Sendable, Hashable {
+public struct TLSCertificate: Sendable, Hashable, CustomStringConvertible {
     /// The certificate itself (X.509, DER).
     public let der: [UInt8]
 
@@ -27,6 +27,9 @@ public struct TLSCertificate: Sendable, Hashable {
 
     /// When it expires, in seconds since 1970 (UTC).
     public let notAfter: Int64
+
+    /// Whose it is and who vouches for it, in a line.
+    public var description: String { "certificate of \(subject), issued by \(issuer)" }
 
     init(_ certificate: OpaquePointer) {
         var count = 0
@@ -67,7 +70,7 @@ public struct TLSCertificate: Sendable, Hashable {
 }
 
 /// What the two ends of a TLS connection have agreed on.
-public struct TLSInfo: Sendable {
+public struct TLSInfo: Sendable, CustomStringConvertible {
     /// The version.
     public let version: TLSVersion
 
@@ -86,4 +89,13 @@ public struct TLSInfo: Sendable {
 
     /// The peer's certificate; nil if it gave none, as most clients.
     public let peerCertificate: TLSCertificate?
+
+    /// Version, cipher, application protocol, and the peer's certificate if it gave one, in a line.
+    public var description: String {
+        let parts = [
+            "\(version)", cipherSuite, applicationProtocol, isResumed ? "resumed" : nil,
+            peerCertificate?.description,
+        ]
+        return parts.compactMap(\.self).joined(separator: ", ")
+    }
 }

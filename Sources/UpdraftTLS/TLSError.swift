@@ -88,7 +88,9 @@ extension TLSError {
             self.init(
                 .alertReceived, "The peer refused: \(text) (TLS alert \(error.alert)).")
         default:
-            self.init(.protocolError, "The peer's TLS can't be followed: \(text).")
+            self.init(
+                .protocolError,
+                "The peer's TLS can't be followed: \(text). It may not speak TLS at all.")
         }
     }
 }

@@ -53,6 +53,8 @@ final class TLSTransport: LayeredTransport {
     var seenEvents: IOEvents = []
     /// How much of what the stream offers next is encrypted already.
     private var encryptedAhead = 0
+    /// Whether a short read of the base leaves it to be asked once more.
+    private var baseStopsShort: Bool
     /// Reading waits for something to be sent.
     private var readNeedsRoom = false
 
@@ -70,6 +72,7 @@ final class TLSTransport: LayeredTransport {
         self.loop = loop
         self.engine = engine
         self.tickets = tickets
+        baseStopsShort = base.readsMayStopShort
         handshakeWaiter = Waiter(loop: loop)
     }
 
@@ -82,6 +85,7 @@ final class TLSTransport: LayeredTransport {
     // MARK: Events
 
     func baseIsReady(_ events: IOEvents) {
+        if events.contains(.shortReads) { baseStopsShort = true }
         switch phase {
         case .handshaking:
             seenEvents.formUnion(events.intersection([.readHangup, .error]))
@@ -101,6 +105,8 @@ final class TLSTransport: LayeredTransport {
     /// The stream's own bytes are offered again by the stream; here only TLS's own are sent.
     private func passOn(_ events: IOEvents) {
         var events = events
+        // It is the base's affair: what the stream gets of this transport is all there is.
+        events.remove(.shortReads)
         if events.contains(.write), engine.hasOutput {
             do {
                 try sendOutput()
@@ -153,7 +159,7 @@ final class TLSTransport: LayeredTransport {
                 switch try readBase(into: scratch, filled) {
                 case .bytes(let count):
                     input = UnsafeRawBufferPointer(rebasing: scratch[..<count])
-                    isShort = count < scratch.count
+                    isShort = count < scratch.count && !baseStopsShort
                 case .wouldBlock:
                     return drained(filled)
                 case .endOfStream:

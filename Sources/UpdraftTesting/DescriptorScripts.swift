@@ -1,4 +1,8 @@
-internal import Glibc
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
 internal import Updraft
 
 /// The scripted descriptors of a poller: what each is ready for and will be, and who watches it.

@@ -1,4 +1,8 @@
-internal import Glibc
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
 public import Updraft
 
 /// One end of a connection in memory, which behaves as a TCP socket does: bounded buffers,
@@ -85,17 +89,6 @@ public final class MemoryTransport: Transport {
         }
         let accepted = outgoing.write(bytes)
         if accepted > 0 { peer.announce(.read) }
-        return accepted
-    }
-
-    /// Writes the pieces in their order, as one write.
-    public func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
-        var accepted = 0
-        for piece in pieces where !piece.isEmpty {
-            let count = try write(piece)
-            accepted += count
-            if count < piece.count { break }
-        }
         return accepted
     }
 

@@ -1,4 +1,8 @@
-internal import Glibc
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
 public import Updraft
 
 /// A descriptor that is ready for what a test says, when the test says so; for code that waits on

@@ -49,21 +49,34 @@ public final class ScriptedTransport: Transport {
 
     /// Set by the stream.
     public var onReady: ((IOEvents) -> Void)? {
-        didSet { base.onReady = onReady }
+        didSet { watchBase() }
     }
 
-    private let base: any Transport
-    private let loop: IOLoop
+    /// As the base's.
+    public var readsMayStopShort: Bool { base.readsMayStopShort }
 
-    /// - Parameter base: A transport without a descriptor, such as a `MemoryTransport`.
+    /// What carries the bytes.
+    package let base: any Transport
+    private let loop: IOLoop
+    private var watch: TransportWatch?
+    private var eventsToTell: IOEvents = []
+    /// Why the base can't be watched, for the first call to tell.
+    private var watchFailure: (any Error)?
+
+    /// - Parameter base: Any transport that no stream uses. If it has a descriptor and that can't
+    ///   be watched, the stream's first read or write throws the reason.
     public init(over base: any Transport, on loop: IOLoop) {
-        precondition(base.descriptor == nil, "the loop would watch the descriptor by itself")
         self.base = base
         self.loop = loop
     }
 
+    deinit {
+        watch?.stop()
+    }
+
     /// Reads as the script says.
     public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> TransportRead {
+        try checkWatch()
         readCalls += 1
         var target = buffer
         switch reads.isEmpty ? everyRead : reads.removeFirst() {
@@ -79,7 +92,13 @@ public final class ScriptedTransport: Transport {
             throw error
         }
         let result = try base.read(into: target)
-        if case .bytes(let count) = result { bytesRead += count }
+        switch result {
+        case .bytes(let count):
+            bytesRead += count
+            if count < target.count { watch?.drained(.read) }
+        case .wouldBlock: watch?.drained(.read)
+        case .endOfStream: break
+        }
         return result
     }
 
@@ -90,6 +109,7 @@ public final class ScriptedTransport: Transport {
 
     /// Writes as the script says: all pieces are one write.
     public func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
+        try checkWatch()
         writeCalls += 1
         var offered = pieces
         switch writes.isEmpty ? everyWrite : writes.removeFirst() {
@@ -106,7 +126,27 @@ public final class ScriptedTransport: Transport {
         }
         let accepted = try base.write(offered)
         bytesWritten += accepted
+        if accepted < offered.reduce(0, { $0 + $1.count }) { watch?.drained(.write) }
         return accepted
+    }
+
+    /// Sends as the script says, as a write, if the base has a way to send files.
+    public func sendFile(_ file: Int32, offset: Int64, count: Int) throws -> Int? {
+        try checkWatch()
+        var offered = count
+        let step = writes.first ?? everyWrite
+        switch step {
+        case .pass: break
+        case .atMost(let count): offered = min(offered, max(count, 1))
+        // What becomes of them is the same whether they are sent or written.
+        case .wouldBlock, .fail: return try write([])
+        }
+        guard let sent = try base.sendFile(file, offset: offset, count: offered) else { return nil }
+        if !writes.isEmpty { writes.removeFirst() }
+        writeCalls += 1
+        bytesWritten += sent
+        if sent == 0 { watch?.drained(.write) } else if case .atMost = step { again(.write) }
+        return sent
     }
 
     /// Passed on.
@@ -116,10 +156,16 @@ public final class ScriptedTransport: Transport {
     public func takePendingError() -> SystemError? { base.takePendingError() }
 
     /// Passed on.
-    public func close() { base.close() }
+    public func close() {
+        watch?.stop()
+        base.close()
+    }
 
     /// Passed on.
-    public func abort() { base.abort() }
+    public func abort() {
+        watch?.stop()
+        base.abort()
+    }
 
     private func first(
         _ count: Int, of pieces: [UnsafeRawBufferPointer]
@@ -132,7 +178,41 @@ public final class ScriptedTransport: Transport {
         }
     }
 
+    /// For a call that left something undone: the base brings no event for that. Once a turn.
     private func again(_ events: IOEvents) {
-        loop.runSoon { [self] in onReady?(events) }
+        let isTold = !eventsToTell.isEmpty
+        eventsToTell.formUnion(events)
+        if isTold { return }
+        loop.runSoon { [self] in
+            let events = eventsToTell
+            eventsToTell = []
+            onReady?(events)
+        }
+    }
+
+    /// Anew for each user: what the base was ready for before is to be told again.
+    private func watchBase() {
+        watch?.stop()
+        watch = nil
+        guard onReady != nil else { return }
+        do {
+            watch = try TransportWatch(base, on: loop) { [weak self] events in
+                self?.onReady?(events)
+            }
+        } catch {
+            watchFailure = error
+            again([.read, .write])
+        }
+    }
+
+    private func checkWatch() throws {
+        if let watchFailure { throw watchFailure }
+    }
+}
+
+extension ScriptedTransport: LayeredTransport {
+    /// Passed on.
+    package func inputIsEnding() {
+        (base as? any LayeredTransport)?.inputIsEnding()
     }
 }

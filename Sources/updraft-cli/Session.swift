@@ -93,7 +93,7 @@ struct Session: Sendable {
         // Its own sentence would name the address once more.
         case let error as StreamError where error.code == .cannotConnect && error.cause != nil:
             error.cause.map { "\($0)" } ?? ""
-        case is TimeoutError: "nothing came within \(timeout)"
+        case is TimeoutError: "no answer within \(timeout)"
         case let error as RPCError where error.code == .timeout: "no answer within \(timeout)"
         default: "\(error)"
         }

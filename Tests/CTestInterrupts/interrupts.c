@@ -1,6 +1,7 @@
-// Stands before the C library's calls that move bytes: while it is switched on, every second one
-// fails with EINTR before it has done anything, which non-blocking descriptors never do by
-// themselves.
+// Stands before the C library's calls that move bytes and counts them. While it is switched on,
+// every second one fails with EINTR before it has done anything, which non-blocking descriptors
+// never do by themselves; and every second of those that come through is cut short, as sendfile is
+// by a signal although the socket has room.
 //
 // ThreadSanitizer has to see these calls itself, so that nothing stands before them there.
 #define _GNU_SOURCE
@@ -8,14 +9,21 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 static atomic_bool is_on;
-static atomic_uint calls;
-static atomic_int interrupted[TI_CALLS];
+static atomic_uint turns[TI_CALLS];
+static atomic_int calls[TI_CALLS], interrupted[TI_CALLS], shortened[TI_CALLS], pieces;
 
 void ti_interrupt(bool now_on) { atomic_store(&is_on, now_on); }
 
 int ti_interrupted(enum ti_call call) { return atomic_load(&interrupted[call]); }
+
+int ti_shortened(enum ti_call call) { return atomic_load(&shortened[call]); }
+
+int ti_calls(enum ti_call call) { return atomic_load(&calls[call]); }
+
+int ti_pieces(void) { return atomic_load(&pieces); }
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -24,6 +32,7 @@ int ti_interrupted(enum ti_call call) { return atomic_load(&interrupted[call]); 
 #endif
 
 #if defined(__linux__) && !defined(TI_IS_ABSENT)
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -31,10 +40,18 @@ int ti_interrupted(enum ti_call call) { return atomic_load(&interrupted[call]); 
 bool ti_is_available(void) { return true; }
 
 static bool interrupts(enum ti_call call) {
-    if (!atomic_load(&is_on) || atomic_fetch_add(&calls, 1) % 2 != 0) return false;
+    atomic_fetch_add(&calls[call], 1);
+    if (!atomic_load(&is_on) || atomic_fetch_add(&turns[call], 1) % 2 != 0) return false;
     atomic_fetch_add(&interrupted[call], 1);
     errno = EINTR;
     return true;
+}
+
+// What a call that was not interrupted may do of what it was asked for.
+static size_t share(enum ti_call call, size_t asked) {
+    if (!atomic_load(&is_on) || asked < 2 || atomic_load(&turns[call]) % 4 != 0) return asked;
+    atomic_fetch_add(&shortened[call], 1);
+    return asked / 2;
 }
 
 ssize_t recv(int fd, void *buffer, size_t size, int flags) {
@@ -49,6 +66,7 @@ ssize_t send(int fd, const void *buffer, size_t size, int flags) {
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     if (interrupts(TI_SENDMSG)) return -1;
+    atomic_store(&pieces, (int)message->msg_iovlen);
     return syscall(SYS_sendmsg, fd, message, flags);
 }
 
@@ -65,6 +83,33 @@ ssize_t write(int fd, const void *buffer, size_t size) {
 int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
     if (interrupts(TI_ACCEPT)) return -1;
     return (int)syscall(SYS_accept4, fd, address, length, flags);
+}
+
+ssize_t sendfile(int fd, int file, off_t *offset, size_t size) {
+    if (interrupts(TI_SENDFILE)) return -1;
+    return syscall(SYS_sendfile, fd, file, offset, share(TI_SENDFILE, size));
+}
+
+ssize_t sendto(int fd, const void *buffer, size_t size, int flags, const struct sockaddr *to,
+               socklen_t length) {
+    if (interrupts(TI_SENDTO)) return -1;
+    return syscall(SYS_sendto, fd, buffer, size, flags, to, length);
+}
+
+int recvmmsg(int fd, struct mmsghdr *list, unsigned count, int flags, struct timespec *timeout) {
+    if (interrupts(TI_RECVMMSG)) return -1;
+    count = (unsigned)share(TI_RECVMMSG, count);
+    return (int)syscall(SYS_recvmmsg, fd, list, count, flags, timeout);
+}
+
+int sendmmsg(int fd, struct mmsghdr *list, unsigned count, int flags) {
+    if (interrupts(TI_SENDMMSG)) return -1;
+    return (int)syscall(SYS_sendmmsg, fd, list, (unsigned)share(TI_SENDMMSG, count), flags);
+}
+
+ssize_t pread(int fd, void *buffer, size_t size, off_t offset) {
+    if (interrupts(TI_PREAD)) return -1;
+    return syscall(SYS_pread64, fd, buffer, share(TI_PREAD, size), offset);
 }
 #else
 bool ti_is_available(void) { return false; }

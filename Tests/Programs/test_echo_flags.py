@@ -465,6 +465,7 @@ def test_processes_drain_for_as_long(start):
     (["--max-line", "0"], "--max-line"),
     (["--line", "--max-line", "-1"], "--max-line"),
     (["--line", "--max-line", "104857601"], "104857600"),
+    (["--host", ""], "--host needs an address"),
     (["--max-connections", "0"], "--max-connections"),
     (["--max-connections", "1000001"], "1000000"),
     (["--when-full", "refuse"], "--max-connections"),

@@ -103,6 +103,7 @@ def test_select_on_linux_is_warned_of_once(start):
     assert server.stop(seconds=10) == 0
     assert server.stderr.count("select") == 1, server.describe()
     assert "warning" in server.stderr and "epoll is better" in server.stderr
+    assert "updraft.general" in server.stderr, "it is the library's line"
 
 
 @pytest.mark.parametrize("poller", ["best", "epoll"])

@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,18 @@ def test_connections_do_not_mix(echo):
     for index, sock in reversed(list(enumerate(socks))):
         assert receive(sock, 4) == b"%04d" % index
         sock.close()
+
+
+@pytest.mark.parametrize("asked", [0, 1, 3])
+def test_zero_loops_are_one_for_each_processor_s1(start, asked):
+    server = start("echo-server", "--port", "0", "--loops", asked)
+    with connect(server) as sock:
+        sock.sendall(b"x")
+        assert receive(sock, 1) == b"x"
+    names = [path.read_text().strip() for path in Path(f"/proc/{server.pid}/task").glob("*/comm")]
+    loops = [name for name in names if name.startswith("loop-")]
+    # The first one runs on the main thread.
+    assert len(loops) + 1 == (asked or len(os.sched_getaffinity(0))), names
 
 
 def test_a_half_closed_client_gets_all_of_its_bytes(echo):

@@ -103,6 +103,32 @@ def test_python_resumes_its_session(echo, identity, version):
         assert receive(second, 1) == b"y"
 
 
+def test_a_unix_socket_is_served_with_tls(start, identity, tmp_path):
+    path = tmp_path / "echo.sock"
+    server = start(
+        "echo-server", "--unix", path, "--tls-cert", identity[0], "--tls-key", identity[1])
+    eventually(lambda: "listening on " in server.stdout, what="the line: " + server.describe())
+    for _ in range(2):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as plain:
+            plain.settimeout(10)
+            plain.connect(str(path))
+            with trusting(identity[0]).wrap_socket(plain, server_hostname="localhost") as sock:
+                assert sock.version() == "TLSv1.3"
+                data = os.urandom(60_000)
+                sock.sendall(data)
+                assert receive(sock, len(data)) == data
+                sock.unwrap().close()
+    # Who does not speak TLS is not answered as if there were none.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as plain:
+        plain.settimeout(10)
+        plain.connect(str(path))
+        plain.sendall(b"hello\n")
+        assert b"hello" not in plain.recv(100)
+    server.send_signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert not path.exists()
+
+
 def test_versions_before_1_2_are_refused(echo):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -1,6 +1,8 @@
 """The command line tool `updraft`: against a Python server, the leaderboard and Neovim."""
 
 import json
+import socket
+import threading
 
 import pytest
 
@@ -75,6 +77,24 @@ def test_a_connection_that_is_lost_before_the_answer_is_an_error(fake_server, up
     result = updraft("call", server.name, "die")
     assert result.returncode in (1, 2)
     assert result.stderr and result.stdout == ""
+
+
+def test_a_server_that_speaks_something_else_is_told_as_that(updraft):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(1000)
+                sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nServer: " + b"x" * 80)
+                # Until the client has gone.
+                while sock.recv(1000):
+                    pass
+
+        threading.Thread(target=answer, daemon=True).start()
+        result = updraft("call", f"127.0.0.1:{listener.getsockname()[1]}", "sum", "1", "2")
+    assert result.returncode == 2
+    assert "what the peer sends is no MessagePack-RPC" in result.stderr.replace("W", "w")
 
 
 def test_a_notification_arrives_and_prints_nothing(fake_server, updraft):

@@ -34,6 +34,7 @@ import UpdraftTesting
                     }
                 }
                 #expect(error is TimeoutError)
+                // It waited from above the high mark on, for no more than the low one.
                 #expect(near.unsentBytes > near.options.lowWaterMark)
                 #expect(near.unsentBytes <= near.options.highWaterMark + piece.count)
                 // What was accepted before is still on its way, the last piece too.

@@ -7,20 +7,61 @@ import UpdraftTesting
 /// A transport at its worst, by a schedule that comes again with its seed: reads and writes of
 /// every length, attempts in vain, and a failure at each call there is.
 @Suite struct FaultScheduleTests {
-    /// Two streams in memory with a script between each and the connection.
+    /// What the scripts stand above.
+    enum Carrier: String, CaseIterable, Sendable {
+        /// Memory that holds little.
+        case memory
+        case tlsOverMemory
+        case tcp
+        case tlsOverTCP
+        case unix
+        case tlsOverUnix
+        case pipe
+
+        /// What has descriptors of its own, which the loop watches for edges.
+        var kind: TransportKind? {
+            switch self {
+            case .memory, .tlsOverMemory: nil
+            case .tcp, .tlsOverTCP: .tcp
+            case .unix, .tlsOverUnix: .unix
+            case .pipe: .pipe
+            }
+        }
+
+        var isTLS: Bool { rawValue.hasPrefix("tls") }
+    }
+
+    /// Two streams with a script between each and what carries it.
     private struct Faulty {
         let near: IOStream
         let far: IOStream
         let scripts: [ScriptedTransport]
 
-        init(on loop: IOLoop) throws {
-            let (left, right) = MemoryTransport.pair(on: loop, capacity: 2_048)
-            scripts = [left, right].map { ScriptedTransport(over: $0, on: loop) }
-            near = try IOStream(scripts[0], loop: loop)
-            far = try IOStream(scripts[1], loop: loop)
+        init(over carrier: Carrier, on loop: IOLoop) async throws {
+            guard let kind = carrier.kind else {
+                let (left, right) = MemoryTransport.pair(on: loop, capacity: 2_048)
+                scripts = [left, right].map { ScriptedTransport(over: $0, on: loop) }
+                near = try IOStream(scripts[0], loop: loop)
+                far = try IOStream(scripts[1], loop: loop)
+                return
+            }
+            (near, far) = try await kind.pair(on: loop)
+            scripts = try [near, far].map { stream in
+                var script: ScriptedTransport?
+                try stream.replaceTransport {
+                    let made = ScriptedTransport(over: $0, on: loop)
+                    script = made
+                    return made
+                }
+                return try #require(script)
+            }
         }
 
-        nonisolated(nonsending) func secure() async throws {
+        nonisolated(nonsending) func secureIfAsked(_ carrier: Carrier) async throws {
+            if carrier.isTLS { try await secure() }
+        }
+
+        private nonisolated(nonsending) func secure() async throws {
             let (client, server) = try Self.contexts.get()
             let accepting = near.loop.async { try await far.startTLS(server: server) }
             do {
@@ -77,22 +118,23 @@ import UpdraftTesting
         }
     }
 
-    @Test("short reads and writes of every length", arguments: [false, true])
-    func everyLengthOfReadAndWriteCarriesTheBytes(isTLS: Bool) async throws {
+    @Test("short reads and writes of every length", arguments: Carrier.allCases)
+    func everyLengthOfReadAndWriteCarriesTheBytes(over carrier: Carrier) async throws {
+        let isTLS = carrier.isTLS
         try await withLoop { loop in
             let before = Holdings(of: loop)
             var random = SeededGenerator(seed: 1)
             let lines = lines(&random, 8)
             let lengths = isTLS ? [1, 2, 3, 5, 6, 21, 22, 23, 64, 333] : Array(1...72) + [333]
             for length in lengths {
-                let faulty = try Faulty(on: loop)
-                if isTLS, length > 5 { try await faulty.secure() }
+                let faulty = try await Faulty(over: carrier, on: loop)
+                if length > 5 { try await faulty.secureIfAsked(carrier) }
                 for (index, script) in faulty.scripts.enumerated() {
                     script.everyRead = .atMost(length)
                     // The other end's are of another length, so that they fall together seldom.
                     script.everyWrite = .atMost(index == 0 ? length : 1 + (73 - length % 73))
                 }
-                if isTLS, length <= 5 { try await faulty.secure() }
+                if length <= 5 { try await faulty.secureIfAsked(carrier) }
                 #expect(try await converse(faulty, lines) == lines.flatMap(\.self), "\(length)")
                 faulty.near.close()
                 faulty.far.close()
@@ -103,24 +145,51 @@ import UpdraftTesting
         }
     }
 
-    @Test("EAGAIN storms between short reads and writes", arguments: [false, true])
-    func anySeededScheduleCarriesTheBytes(isTLS: Bool) async throws {
+    @Test("EAGAIN storms between short reads and writes", arguments: Carrier.allCases)
+    func anySeededScheduleCarriesTheBytes(over carrier: Carrier) async throws {
         try await withLoop { loop in
             let before = Holdings(of: loop)
-            for seed in 1...(isTLS ? 6 : 24) {
+            for seed in 1...(carrier.isTLS ? 6 : 24) {
                 var random = SeededGenerator(seed: UInt64(seed))
                 let lines = lines(&random, 20)
-                let faulty = try Faulty(on: loop)
+                let faulty = try await Faulty(over: carrier, on: loop)
                 for script in faulty.scripts {
                     script.reads = steps(&random)
                     script.writes = steps(&random)
                 }
-                if isTLS { try await faulty.secure() }
+                try await faulty.secureIfAsked(carrier)
                 #expect(try await converse(faulty, lines) == lines.flatMap(\.self), "\(seed)")
                 faulty.near.close()
                 faulty.far.close()
             }
             try await expectNothingLeft(since: before, on: loop)
+        }
+    }
+
+    /// Sockets are given it by the kernel, the others through memory.
+    @Test("a file between short writes and EAGAIN storms", arguments: Carrier.allCases)
+    func anySeededScheduleCarriesAFile(over carrier: Carrier) async throws {
+        let file = try ScratchFile(50_000)
+        try await withLoop { loop in
+            for seed in 1...3 {
+                var random = SeededGenerator(seed: UInt64(seed))
+                let faulty = try await Faulty(over: carrier, on: loop)
+                try await faulty.secureIfAsked(carrier)
+                let script = faulty.scripts[0]
+                // None that lets all of it through.
+                script.writes = steps(&random).filter { if case .pass = $0 { false } else { true } }
+                script.everyWrite = .atMost(777)
+                let sender = loop.async {
+                    let count = try await faulty.near.sendFile(file.path)
+                    faulty.near.endWriting()
+                    return count
+                }
+                #expect(try await faulty.far.readToEnd() == file.bytes)
+                #expect(try await sender.value == 50_000)
+                #expect(script.writes.isEmpty)
+                faulty.near.abort()
+                faulty.far.abort()
+            }
         }
     }
 
@@ -141,21 +210,21 @@ import UpdraftTesting
 
     /// Each call of the transport fails in turn, at either end, until one is never made.
     @Test(
-        "reset in every state", arguments: [false, true],
+        "reset in every state", arguments: Carrier.allCases,
         ["near read", "near write", "far read", "far write"])
-    func aResetAtAnyCallAnswersEveryWaiterOnce(isTLS: Bool, place: String) async throws {
+    func aResetAtAnyCallAnswersEveryWaiterOnce(over carrier: Carrier, place: String) async throws {
         try await withLoop { loop in
             let before = Holdings(of: loop)
             var random = SeededGenerator(seed: 9)
             let lines = lines(&random, 14)
             var number = 0
             while true {
-                let faulty = try Faulty(on: loop)
+                let faulty = try await Faulty(over: carrier, on: loop)
                 let script = faulty.scripts[place.hasPrefix("near") ? 0 : 1]
                 fail(script, at: number, place)
                 let answers = watch(faulty, on: loop)
                 let error = await failure {
-                    if isTLS { try await faulty.secure() }
+                    try await faulty.secureIfAsked(carrier)
                     return try await converse(faulty, lines)
                 }
                 faulty.near.close()

@@ -6,27 +6,6 @@ import UpdraftTesting
 
 /// Sending files, within the kernel and without.
 @Suite struct StreamFileTests {
-    /// A file of so many bytes that tell their place.
-    private final class ScratchFile: Sendable {
-        let path: String
-        let bytes: [UInt8]
-
-        init(_ size: Int) throws {
-            var bytes = [UInt8](repeating: 7, count: size)
-            for place in stride(from: 0, to: size, by: 509) {
-                bytes[place] = UInt8(truncatingIfNeeded: place / 509)
-            }
-            self.bytes = bytes
-            var template = Array("/tmp/updraft-file-XXXXXX".utf8CString)
-            let descriptor = mkstemp(&template)
-            path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-            #expect(bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) } == size)
-            close(descriptor)
-        }
-
-        deinit { unlink(path) }
-    }
-
     @Test(arguments: TransportKind.allCases)
     func aFileStandsBetweenWhatIsWrittenBeforeAndAfter(over kind: TransportKind) async throws {
         let file = try ScratchFile(300_000)
@@ -110,6 +89,29 @@ import UpdraftTesting
             #expect((rest as? StreamError)?.code == .closed)
             let code = await streamFailure { try await sender.value }
             #expect(code == .fileTooShort)
+        }
+    }
+
+    /// The call that is about to be made gets the bytes that are left, fewer than it asks for: what
+    /// is missing shows at the next one, while the socket has room all the time.
+    @Test(arguments: TransportKind.withReset)
+    func aFileThatShrinksAboveWhatWasSentAbortsTheStream(over kind: TransportKind) async throws {
+        let file = try ScratchFile(1_000_000)
+        try await withLoop { loop in
+            loop.limits.streamBytesMax = 65_536
+            let (near, far) = try await kind.pair(on: loop)
+            let sender = loop.async { try await near.sendFile(file.path) }
+            let reader = loop.async {
+                await failure { while true { _ = try await far.read(upTo: 65_536) } }
+            }
+            try await loop.turns(until: { near.sentBytes > 0 })
+            #expect(near.sentBytes < 900_000)
+            truncate(file.path, off_t(near.sentBytes) + 10_000)
+            let code = await streamFailure {
+                try await withTimeout(.seconds(10)) { try await sender.value }
+            }
+            #expect(code == .fileTooShort)
+            #expect((try await reader.value as? StreamError)?.code == .closed)
         }
     }
 

@@ -1,7 +1,7 @@
 import Glibc
 package import Updraft
 package import UpdraftTLS
-package import UpdraftTesting
+import UpdraftTesting
 
 /// What may carry a stream: every behaviour of streams holds over each.
 package enum TransportKind: String, CaseIterable, Sendable, CustomStringConvertible {

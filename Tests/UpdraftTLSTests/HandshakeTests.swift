@@ -104,6 +104,9 @@ import Testing
         let certificate = try #require(pair.server.info.peerCertificate)
         #expect(certificate.subject == "CN=ann" && certificate.issuer == "CN=test authority")
         #expect(certificate.dnsNames == ["ann.example"])
+        #expect(
+            "\(pair.server.info)".hasSuffix("certificate of CN=ann, issued by CN=test authority"))
+        #expect("\(pair.client.info)".hasPrefix("\(version), \(pair.client.info.cipherSuite), "))
     }
 
     @Test func optionalClientCertificatesMayLackButNotLie() throws {

@@ -1,3 +1,4 @@
+import Glibc
 import TestSupport
 import Testing
 import Updraft
@@ -134,6 +135,26 @@ private func holding<R>(_ freed: Counter, _ body: () throws -> R) rethrows -> R 
             }
             try await loop.turns { seen.count == 7 }
             #expect(seen.sorted() == [0, 0, 0, 0, 0, 0, 6])
+        }
+    }
+
+    /// Neither those of the code that added the handler nor those of the code that the signal
+    /// interrupts; and what the handler adds has none either.
+    @Test func signalHandlersSeeNoLocals_D5() async throws {
+        try await withLoop { loop in
+            var seen: [Int] = []
+            let id = try Trace.$id.withValue(6) {
+                try loop.addSignalHandler(.sigusr1) {
+                    seen.append(Trace.id)
+                    loop.addCallback { seen.append(Trace.id) }
+                }
+            }
+            try await Trace.$id.withValue(7) {
+                kill(getpid(), SIGUSR1)
+                try await loop.turns { seen.count == 2 }
+            }
+            #expect(seen == [0, 0])
+            loop.removeSignalHandler(id)
         }
     }
 

@@ -115,6 +115,28 @@ import UpdraftTesting
         }
     }
 
+    /// Nor does a task that writes to such a peer keep the others from running.
+    @Test func aTaskThatWritesWithoutEndSendsItsShareOfATurn() async throws {
+        try await withLoop { loop in
+            let sink = SinkTransport()
+            let stream = try IOStream(sink, loop: loop)
+            let block = [UInt8](repeating: 1, count: 20_000)
+            loop.spawn {
+                while sink.written < 1_000_000_000, !stream.isClosed {
+                    try? await stream.write(block)
+                }
+            }
+            let turnBefore = loop.turnNumber
+            try await loop.turns(20)
+            let turns = Int(loop.turnNumber - turnBefore)
+            #expect(sink.written > 10 * loop.limits.streamBytesMax)
+            // A send beyond the share is of what waits at the most, which the water mark bounds.
+            let send = stream.options.highWaterMark + block.count
+            #expect(sink.written <= (turns + 1) * (loop.limits.streamBytesMax + send))
+            stream.close()
+        }
+    }
+
     /// Takes whatever it is given.
     private final class SinkTransport: Transport {
         private(set) var written = 0

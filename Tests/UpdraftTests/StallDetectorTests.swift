@@ -162,7 +162,7 @@ import UpdraftTesting
             #expect(StackSample.take(of: thread, in: loop.pulse, turn: 1) == nil)
             let turn = loop.pulse.busySince
             let sample = StackSample.take(of: thread, in: loop.pulse, turn: turn)
-            #expect(sample?.stack.isEmpty == false)
+            #expect(sample?.symbolisedStack().isEmpty == false)
         }
     }
 

@@ -13,6 +13,8 @@ import UpdraftTesting
         #expect(options.lowWaterMark == 65_536)
         #expect(options.writeBufferMax == 104_857_600)
         #expect(!options.staysOpenPastLimit)
+        #expect(!options.allowsHalfOpen)
+        #expect(options.closeTimeout == .seconds(10))
     }
 
     @Test func aReadTakesSixtyFourKibibytesAtATime_J1() async throws {

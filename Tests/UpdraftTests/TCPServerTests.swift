@@ -38,11 +38,14 @@ import UpdraftTesting
     /// Conformance 3.3.1.
     @Test func aHandlersErrorEndsItsConnectionAlone_K5() async throws {
         try await withLoop { loop in
+            let log = LogLines()
+            loop.logger = log.logger
             let server = TCPServer(port: 0)
+            server.logger = log.logger
             var served = 0
             try server.listen { stream in
                 served += 1
-                if served == 2 { throw Broken() }
+                if served == 2 { throw Broken(number: 7) }
                 try await echo(stream)
             }
             let first = try await connect(server)
@@ -51,6 +54,11 @@ import UpdraftTesting
             #expect(await streamFailure { try await second.read(upTo: 1) } == .endOfStream)
             try await expectEcho(first)
             try await expectEcho(try await connect(server))
+            // By the hook that a loop has by default, and by nobody else.
+            let told = log.with(
+                "error: The handler of a connection from 127.0.0.1", "\(Broken(number: 7))")
+            #expect(told.count == 1)
+            #expect(log.all == told)
         }
     }
 

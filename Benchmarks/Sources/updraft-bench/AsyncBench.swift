@@ -3,11 +3,12 @@
 import Glibc
 import Updraft
 
-/// Callbacks from other threads: `remote.addCallback`.
+/// Callbacks from other threads: `remote.addCallback`. The loop has one processor, they another.
 struct AsyncBench {
     let count: Int
 
     func run() throws {
+        stay(onProcessor: 0)
         try pingPong(rounds: count / 10)
         try burst(threads: 1)
         try burst(threads: 2)
@@ -21,6 +22,7 @@ struct AsyncBench {
         let remote = loop.remote
         let start = Times.now()
         let thread = spawnThread {
+            stay(onProcessor: 1)
             let answer = Answer()
             for _ in 0..<rounds {
                 remote.addCallback { answer.give() }
@@ -43,6 +45,7 @@ struct AsyncBench {
         let start = Times.now()
         let threads = (0..<threadCount).map { _ in
             spawnThread {
+                stay(onProcessor: 1)
                 for _ in 0..<each {
                     remote.addCallback { session.arrived() }
                 }

@@ -5,9 +5,9 @@ import Updraft
 @main
 struct Bench {
     static let usage = """
-        usage: updraft-bench timers updraft|updraft-context|heap [COUNT]
+        usage: updraft-bench timers updraft|updraft-task|updraft-context|heap [COUNT]
                updraft-bench async [COUNT]
-               updraft-bench reads [COUNT]
+               updraft-bench reads [COUNT [FORM]]
                updraft-bench fairness PORT [COUNT]
 
         """
@@ -20,8 +20,9 @@ struct Bench {
             let count = arguments.popFirst().flatMap { Int($0) } ?? 1_000_000
             switch subject {
             case "updraft": try TimerBench(name: "updraft", count: count).runPlain()
+            case "updraft-task": try TimerBench(name: "updraft-task", count: count).runInTask()
             case "updraft-context":
-                try TimerBench(name: "updraft-context", count: count).runInTask()
+                try TimerBench(name: "updraft-context", count: count).runWithLocal()
             case "heap": HeapBench(count: count).run()
             default: print(usage, terminator: "")
             }
@@ -30,7 +31,7 @@ struct Bench {
             try AsyncBench(count: count).run()
         case "reads":
             let count = arguments.popFirst().flatMap { Int($0) } ?? 20
-            try ReadBench(count: count).run()
+            try ReadBench(count: count, only: arguments.popFirst()).run()
         case "fairness":
             guard let port = arguments.popFirst().flatMap({ Int($0) }) else {
                 return print(usage, terminator: "")

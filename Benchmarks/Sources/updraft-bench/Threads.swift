@@ -2,6 +2,7 @@
 // thread may use until its last owner lets go; a `ThreadBody` goes with its one reference to the
 // thread that is made for it.
 
+import CProcessors
 import Glibc
 
 /// A semaphore of the system, as the C programs have.
@@ -45,6 +46,18 @@ func spawnThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
         }, argument)
     precondition(result == 0, "no thread")
     return thread
+}
+
+/// The first two processors that the process may use; asked before a thread stays on one.
+private let processors: [Int32]? = {
+    var numbers: [Int32] = [0, 0]
+    return two_processors(&numbers) ? numbers : nil
+}()
+
+/// Keeps the calling thread on the first or second of them, so that figures of two threads do not
+/// depend on where the system puts them. Does nothing where there is one only.
+func stay(onProcessor number: Int) {
+    if let processors { stay_on_processor(processors[number]) }
 }
 
 /// A blocking TCP connection to this machine.

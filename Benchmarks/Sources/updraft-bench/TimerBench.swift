@@ -7,12 +7,16 @@ final class StepClock: LoopClock {
     func now() -> LoopInstant { time }
 }
 
+private enum Request {
+    @TaskLocal static var id = 0
+}
+
 /// The loop's own timers, by its public calls: `callLater` and `removeTimeout`.
 struct TimerBench {
     let name: String
     let count: Int
 
-    /// From outside tasks, and in callbacks without a context: no task-locals are taken along.
+    /// From outside tasks, as by a program of callbacks.
     func runPlain() throws {
         let clock = StepClock()
         let loop = try IOLoop(clock: clock)
@@ -41,17 +45,37 @@ struct TimerBench {
         report(name, "fire-by-1000", session.fired - firedBefore, since: start)
     }
 
-    /// In a task: each timer takes the task's locals along.
+    /// In a task, which has no task-locals.
     func runInTask() throws {
-        try IOLoop.run { loop in
+        let clock = StepClock()
+        let loop = try IOLoop(clock: clock)
+        defer { loop.close() }
+        try loop.runSync {
             addChurnAndCancel(loop)
-            let session = Session()
-            for delay in randomDelays(count) { loop.callLater(delay) { session.expire() } }
-            let start = Times.now()
-            try await loop.sleep(for: .milliseconds(1_001))
-            while session.fired < count { try await loop.nextTurn() }
-            report(name, "fire", count, since: start)
+            try await addAndFire(loop, clock)
         }
+    }
+
+    /// In a task with one, which each timer takes along.
+    func runWithLocal() throws {
+        let clock = StepClock()
+        let loop = try IOLoop(clock: clock)
+        defer { loop.close() }
+        try loop.runSync {
+            try await Request.$id.withValue(7) {
+                addChurnAndCancel(loop)
+                try await addAndFire(loop, clock)
+            }
+        }
+    }
+
+    private func addAndFire(_ loop: IOLoop, _ clock: StepClock) async throws {
+        let session = Session()
+        for delay in randomDelays(count) { loop.callLater(delay) { session.expire() } }
+        clock.time = clock.time.advanced(by: .seconds(2))
+        let start = Times.now()
+        while session.fired < count { try await loop.nextTurn() }
+        report(name, "fire", count, since: start)
     }
 
     private func addChurnAndCancel(_ loop: IOLoop) {

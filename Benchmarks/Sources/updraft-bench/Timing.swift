@@ -20,16 +20,21 @@ struct Times {
 }
 
 /// Prints what each of `count` operations has taken since `start`: who, what, and the user, system
-/// and elapsed nanoseconds.
+/// and elapsed nanoseconds, and how many turns of the loop.
 func report(
-    _ who: String, _ what: String, _ count: Int, since start: Times, thread: Bool = false
+    _ who: String, _ what: String, _ count: Int, since start: Times, thread: Bool = false,
+    turns: Int? = nil
 ) {
     let end = Times.now(thread: thread)
-    func each(_ part: KeyPath<Times, Double>) -> String {
-        let tenths = Int((end[keyPath: part] - start[keyPath: part]) / Double(count) * 10)
+    func each(_ sum: Double) -> String {
+        let tenths = Int(sum / Double(count) * 10)
         return "\(tenths / 10).\(tenths % 10)"
     }
-    print(who, what, each(\.user), each(\.system), each(\.wall))
+    let times = [\Times.user, \.system, \.wall].map {
+        each(end[keyPath: $0] - start[keyPath: $0])
+    }
+    let columns = times + (turns.map { [each(Double($0))] } ?? [])
+    print(who, what, columns.joined(separator: " "))
 }
 
 /// The same numbers in every run, and in `c/bench.h` (SplitMix64).

@@ -26,7 +26,9 @@ void cu_standard_release(int number);
 int cu_standard_silence(int number);
 // 1 if a read, or a write of a few bytes, would not block now; 0 if it would.
 int cu_standard_ready(int fd, bool is_output);
-bool cu_is_terminal(int fd);
+// Whether a read that brings less than was asked for has brought all there is: not so with a
+// terminal, which gives a line at a time, or with a socket that is passed off as a pipe.
+bool cu_is_plain_pipe(int fd);
 // recv and send that do not block. A socket that has failed says why to both, in whatever order.
 ssize_t cu_standard_recv(int fd, void *buffer, size_t size);
 ssize_t cu_standard_send(int fd, const void *buffer, size_t size);

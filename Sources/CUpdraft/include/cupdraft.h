@@ -9,6 +9,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "cu_address.h"
+#include "cu_locals.h"
 #include "cu_prefork.h"
 #include "cu_spawn.h"
 #include "cu_standard.h"
@@ -19,13 +21,23 @@ extern __thread void *cu_current_loop_word __attribute__((tls_model("initial-exe
 static inline void *cu_current_loop(void) { return cu_current_loop_word; }
 static inline void cu_set_current_loop(void *loop) { cu_current_loop_word = loop; }
 
-// Begins to fetch the cache line at an address that will be written to soon.
+// Begins to fetch the cache line at an address that will be written to soon; any address will do.
 static inline void cu_prefetch(const void *address) { __builtin_prefetch(address, 1); }
 
 // Memory by malloc; ends the program if there is none. Swift's own way to small raw memory goes
 // through posix_memalign, at several times the price.
 void *cu_allocate(size_t size) __attribute__((returns_nonnull));
 void cu_free(void *memory);
+
+// Tells glibc's malloc that large blocks come and go in this process, so that it keeps up to 16 MiB
+// of freed memory. By default it gives all above 128 KiB at the heap's end back to the kernel, and
+// a stream's share of a turn is more than that: each page of a large message would be given back,
+// faulted in and cleared again, which takes longer than the message. That happens where nothing
+// else lives at the heap's end, which differs from build to build.
+//
+// It is done as a program would that frees a block of 8 MiB: malloc adapts itself to that, and
+// does not where the user has chosen (MALLOC_TRIM_THRESHOLD_ and the like). Once per process.
+void cu_keep_freed_memory(void);
 
 // The running task, as an address that is only compared, or NULL outside tasks. The public way to
 // ask (withUnsafeCurrentTask) costs some 350 instructions in each wait.
@@ -66,7 +78,7 @@ struct cu_event {
 // Elsewhere than on Linux all of these fail with ENOSYS.
 extern const bool cu_has_epoll;
 extern const uint32_t cu_epoll_read, cu_epoll_write, cu_epoll_error, cu_epoll_hangup,
-    cu_epoll_read_hangup, cu_epoll_edge;
+    cu_epoll_read_hangup, cu_epoll_urgent, cu_epoll_edge;
 int cu_epoll_create(void);
 int cu_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
 int cu_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token);
@@ -125,10 +137,6 @@ int cu_waker_signal(int write_end);
 int cu_waker_drain(int read_end);
 
 // --- descriptors and sockets ---------------------------------------------------------------
-struct cu_address {
-    struct sockaddr_storage storage;
-    socklen_t length;
-};
 enum { CU_ADDRESS_OTHER = 0, CU_ADDRESS_IPV4 = 4, CU_ADDRESS_IPV6 = 6, CU_ADDRESS_UNIX = 1 };
 // Parses a numeric IPv4 or IPv6 address. 0, or -EINVAL.
 int cu_address_parse(const char *host, uint16_t port, struct cu_address *out);
@@ -169,6 +177,7 @@ int cu_accept_verdict(int error);
 int cu_local_address(int fd, struct cu_address *out);
 int cu_peer_address(int fd, struct cu_address *out);
 int cu_set_no_delay(int fd, bool on);
+// -ENOSYS where the times are the system's alone: it is on then all the same.
 int cu_set_keep_alive(int fd, int idle_seconds, int interval_seconds, int count);
 // How long sent data may stay unacknowledged; -ENOSYS where there is no such option.
 int cu_set_user_timeout(int fd, int milliseconds);
@@ -259,7 +268,7 @@ int cu_signal_raise(int signal);
 
 // --- the main queue ------------------------------------------------------------------------
 // libdispatch's main queue, so that work for the main actor is served by a loop on the main
-// thread. -1 where the running libdispatch does not offer it.
+// thread. -1 where the running libdispatch does not offer it as a descriptor.
 int cu_main_queue_descriptor(void);
 void cu_main_queue_drain(void);
 bool cu_is_main_thread(void);

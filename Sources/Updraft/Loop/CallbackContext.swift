@@ -2,8 +2,8 @@ internal import CUpdraft
 
 /// The task-locals of the code that added a callback, timeout or handler, for it to run with.
 ///
-/// Contract rows C1, D1, I3. It is freed like the closure it belongs to: when the loop lets go of
-/// it, whether it was used or not.
+/// Contract rows C1, D1, I3. Made only where there are some: see `TaskLocals`. It is freed like the
+/// closure it belongs to: when the loop lets go of it, whether it was used or not.
 final class CallbackContext {
     private enum State {
         case fresh(UnownedJob)
@@ -46,10 +46,12 @@ final class CallbackContext {
 
 extension IOLoop {
     /// The context of the running code, for a callback that is to run with it; nil if there is
-    /// none: in callbacks that have none themselves, outside tasks, in `withoutContext`.
+    /// none: where no task-locals are bound, outside tasks, in `withoutContext`.
     @inline(__always)
     func captureContext(isRepeated: Bool = false) -> CallbackContext? {
-        guard let task = CurrentTask.identity, !contextFreeTasks.contains(task) else { return nil }
+        guard let task = CurrentTask.identity, !TaskLocals.areMissing(in: task),
+            !contextFreeTasks.contains(task)
+        else { return nil }
         return CallbackContext(contexts, isRepeated: isRepeated)
     }
 
@@ -76,14 +78,16 @@ extension IOLoop {
 
 /// Tasks whose context is not taken along.
 struct ContextFreeTasks {
-    /// The one, if any, that called `start`: callbacks without a context run on top of it.
-    var outsideLoop: CurrentTask.Identity?
+    /// The one in which callbacks without a context run.
+    var ofTurns: CurrentTask.Identity?
 
     /// The one that is in `withoutContext`.
     var inBody: CurrentTask.Identity?
 
     @inline(__always)
     func contains(_ task: CurrentTask.Identity) -> Bool {
-        task == outsideLoop || task == inBody
+        // A callback may bind something itself. Where that can't be told, making a task for each
+        // thing that callbacks add would be too dear.
+        task == inBody || (task == ofTurns && !TaskLocals.isTrusted)
     }
 }

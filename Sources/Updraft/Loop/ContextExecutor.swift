@@ -64,6 +64,17 @@ final class ContextExecutor: TaskExecutor, @unchecked Sendable {
         return job.take()
     }
 
+    /// Does `work` here and now, in a task that is made for it and has no task-locals.
+    func runInBareTask(_ work: () -> Void) {
+        _ = Task<Void, any Error>.detached(executorPreference: self, priority: Task.currentPriority)
+        {
+            _ = self.doWork()
+            withExtendedLifetime(self) {}
+        }
+        guard let job = job.take() else { return work() }
+        _ = run(job, doing: work)
+    }
+
     /// Does `work` in the task that `job` belongs to.
     ///
     /// - Returns: Where the task waits for more, if it is one of the repeated kind.

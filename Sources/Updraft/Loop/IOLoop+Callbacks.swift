@@ -8,8 +8,9 @@ extension IOLoop {
     /// On the loop's thread; from others, `remote.addCallback`. What it throws goes to
     /// `onUnhandledError`.
     ///
-    /// In a task, the callback gets the task's locals as they are now (I3). Cost: 0.7 µs, and
-    /// 1.4 KiB until it has run; `spawnCallback` is without. See `docs/context.md`.
+    /// The callback gets the running task's locals as they are now (I3). Where any are bound, that
+    /// costs 0.7 µs, and 1.4 KiB until it has run; `spawnCallback` is without. See
+    /// `docs/context.md`.
     public func addCallback(_ callback: @escaping () throws -> Void) {
         checkThread("IOLoop.addCallback")
         schedule("A callback", captureContext(), callback)
@@ -45,8 +46,8 @@ extension IOLoop {
 
     /// Runs `callback` once, when so much time has passed, never earlier (E3, E9).
     ///
-    /// In a task, the callback gets the task's locals as they are now (I3). Cost: 0.6 µs, and
-    /// 1.4 KiB until it has run or is removed; in `withoutContext` there is none.
+    /// The callback gets the running task's locals as they are now (I3). Where any are bound, that
+    /// costs 0.6 µs, and 1.4 KiB until it has run or is removed; in `withoutContext` nothing.
     ///
     /// - Parameter delay: Zero or less means: in the next step for timeouts, never at once (E7).
     /// - Returns: A handle for `removeTimeout`.
@@ -198,7 +199,7 @@ extension LoopExecutor {
     /// As `IOLoop.captureContext`, on any thread.
     func captureContext() -> CallbackContext? {
         if isOnThread, let loop { return loop.captureContext() }
-        guard CurrentTask.identity != nil else { return nil }
+        guard let task = CurrentTask.identity, !TaskLocals.areMissing(in: task) else { return nil }
         return CallbackContext(ContextExecutor(endsDropped: false), isRepeated: false)
     }
 

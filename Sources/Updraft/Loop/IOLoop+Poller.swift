@@ -26,7 +26,7 @@ extension IOLoop {
 
     private func warnOfSelect() {
         if hasWarnedOfSelect.exchange(true, ordering: .relaxed) { return }
-        logger.warning(
+        libraryLogger.warning(
             """
             The loop uses select, which looks at every descriptor in each turn and takes those \
             below 1024 only; on Linux epoll is better.

@@ -113,7 +113,7 @@ extension IOLoop {
             await waiter.waitUncancellably()
         } while executor.hasQueuedCallbacks && now < deadline && turns < IOLoop.lastTurnsMax
         if turns == IOLoop.lastTurnsMax {
-            logger.debug("callbacks that add callbacks without end were left behind")
+            libraryLogger.debug("callbacks that add callbacks without end were left behind")
         }
     }
 

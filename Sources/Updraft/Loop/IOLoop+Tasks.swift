@@ -37,7 +37,7 @@ extension IOLoop {
         return scope.bound {
             Task(name: name, executorPreference: executor) {
                 scope.begin()
-                if let name { executor.taskNames.add(name, for: scope.owner) }
+                if let name { executor.taskNames.add(.given(name), for: scope.owner) }
                 await loop.runCancellable(name, scope, body)
                 if name != nil { executor.taskNames.remove(scope.owner) }
                 loop.ended(scope)
@@ -125,7 +125,7 @@ extension IOLoop {
                 if try runIdleTurn() == false { cu_sleep_milliseconds(1) }
             }
         } catch {
-            logger.error("While ending tasks: \(error)")
+            libraryLogger.error("While ending tasks: \(error)")
         }
     }
 }
@@ -215,6 +215,7 @@ private final class ClosureBody: TaskBody, TaskSubject {
     private let body: nonisolated(nonsending) () async -> Void
 
     var taskDescription: String { TaskLabel.describe(name) }
+    var taskName: TaskName? { name.map(TaskName.given) }
 
     init(
         _ name: String?, _ executor: LoopExecutor,
@@ -226,7 +227,7 @@ private final class ClosureBody: TaskBody, TaskSubject {
     }
 
     nonisolated(nonsending) func run() async {
-        if let name { executor.taskNames.add(name, for: CurrentTask.identity) }
+        if let name { executor.taskNames.add(.given(name), for: CurrentTask.identity) }
         await body()
         if name != nil { executor.taskNames.remove(CurrentTask.identity) }
     }

@@ -78,22 +78,26 @@ extension IOLoop {
         }
     }
 
-    /// Step 2: collected first, then run, so that a timeout can't run in the turn that added it,
-    /// and one due timeout can remove another.
+    /// Step 2: one round of timeouts, so that none can run in the turn that added it. One due
+    /// timeout can remove another.
     private func runDueTimeouts() {
         guard let next = timers.nextDeadline else { return }
         let now = clock.now().nanoseconds
         guard next <= now else { return }
         var due = ContiguousArray<Timeout>()
         swap(&due, &dueScratch)
-        timers.collectDue(now: now, into: &due)
         meter.note(.timeouts)
-        meter.timeouts &+= UInt64(due.count)
-        for (index, timeout) in due.enumerated() {
-            if index + 16 < due.count { timers.prefetch(due[index + 16]) }
-            if let action = timers.takeDue(timeout) { run(action) }
+        timers.beginRound(now: now)
+        while true {
+            timers.collectDue(now: now, countMax: TurnLimits.timeoutsPerBatch, into: &due)
+            if due.isEmpty { break }
+            meter.timeouts &+= UInt64(due.count)
+            for timeout in due {
+                if let action = timers.takeDue(timeout) { run(action) }
+            }
+            due.removeAll(keepingCapacity: true)
         }
-        due.removeAll(keepingCapacity: due.count <= 1024)
+        timers.endRound()
         swap(&due, &dueScratch)
     }
 
@@ -114,14 +118,17 @@ extension IOLoop {
     private func poll() throws {
         let count: Int
         let timeout = pollTimeout()
-        meter.endWork()
         if timeout != 0, executor.prepareToSleep() {
-            defer { executor.didWakeUp() }
+            meter.endWork()
+            defer {
+                executor.didWakeUp()
+                meter.beginWork()
+            }
             count = try poller.wait(timeoutNanoseconds: timeout, into: events)
         } else {
             count = try poller.wait(timeoutNanoseconds: 0, into: events)
+            meter.passTurn()
         }
-        meter.beginWork()
         meter.noteReady(count)
         for index in 0..<count {
             dispatch(events[index])

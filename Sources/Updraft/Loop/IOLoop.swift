@@ -31,8 +31,11 @@ public final class IOLoop {
     /// `logger` has it, as an error (contract rows B8, B9, D9).
     public var onUnhandledError: (any Error, _ where: String) -> Void
 
-    /// The logger of what no user code can see: `updraft.application` (contract row I2).
+    /// The logger of what user code threw and nobody caught, and of turns that it blocks:
+    /// `updraft.application`. The library's own lines follow it; see `libraryLogger` (contract row
+    /// I2).
     public var logger: Logger
+    var ownLibraryLogger: Logger?
 
     var defaultPoolState = DefaultPool.unmade
 
@@ -110,6 +113,8 @@ public final class IOLoop {
             throw error
         }
         cu_ignore_broken_pipes()
+        cu_keep_freed_memory()
+        _ = TaskLocals.canBeTold
         rootScope = TaskScope(executor)
         startedAt = self.clock.now()
         events = .allocate(capacity: TurnLimits.eventsPerPoll)
@@ -211,13 +216,23 @@ public final class IOLoop {
         }
         CurrentLoop.set(self)
         state = .running
-        contextFreeTasks.outsideLoop = CurrentTask.identity
         defer {
             state = .stopped
-            contextFreeTasks.outsideLoop = nil
             CurrentLoop.set(previous ?? self)
         }
-        try runTurns()
+        try runTurnsInTask()
+    }
+
+    /// The language keeps locals in tasks, and can't tell of others whether there are any. So
+    /// callbacks without a context run in a task, too: one for all, which has no locals.
+    private func runTurnsInTask() throws {
+        var failure: (any Error)?
+        contexts.runInBareTask {
+            contextFreeTasks.ofTurns = CurrentTask.identity
+            defer { contextFreeTasks.ofTurns = nil }
+            do { try runTurns() } catch { failure = error }
+        }
+        if let failure { throw failure }
     }
 
     /// Makes the turn that is under way the last; before `start`, makes the next `start` return at
@@ -263,7 +278,7 @@ public final class IOLoop {
                 if executor.ready.isEmpty { break }
             }
         } catch {
-            logger.error("While closing: \(error)")
+            libraryLogger.error("While closing: \(error)")
         }
     }
 
@@ -345,8 +360,8 @@ public struct TurnLimits: Sendable {
     /// Task pieces that become ready while callbacks and tasks run, and still run in this turn.
     public var extraJobsMax = 1024
 
-    /// Bytes that one stream hands to its readers in one turn, and sends in one go, before the
-    /// others have theirs. 256 KiB.
+    /// Bytes that one stream hands to its readers in one turn, and so many that it sends, before
+    /// the others have theirs. 256 KiB.
     public var streamBytesMax = 1 << 18
 
     /// Connections that one listener accepts in one turn (contract row K8).
@@ -354,6 +369,10 @@ public struct TurnLimits: Sendable {
 
     /// Descriptors that one poll reports at the most.
     static let eventsPerPoll = 512
+
+    /// Due timeouts that are taken out together: few enough for what they touch to stay in the
+    /// first cache until they run.
+    static let timeoutsPerBatch = 64
 
     /// The defaults.
     public init() {}

@@ -3,7 +3,8 @@ internal import CUpdraft
 /// Counts what a loop does, and tells the monitor thread. On the loop's thread only.
 ///
 /// Two readings of the system's clock a turn, one after the poll and one before the next, serve
-/// everything: the busy ratio, the lag histogram, and the watchdog.
+/// everything: the busy ratio, the lag histogram, and the watchdog. After a poll that did not wait
+/// one does.
 struct LoopMeter {
     private let pulse: LoopPulse
     private let words: UnsafeMutablePointer<cu_pulse>
@@ -40,6 +41,16 @@ struct LoopMeter {
         lag.add(now - busySince)
         busySince = 0
         waitingSince = now
+    }
+
+    /// A poll that did not wait has ended one turn's work and begins that of the next.
+    @inline(__always)
+    mutating func passTurn() {
+        let now = cu_monotonic_nanoseconds()
+        busy += now - busySince
+        lag.add(now - busySince)
+        busySince = now
+        cu_pulse_set_busy_since(words, now)
     }
 
     /// The loop was left: the time until it is started again is neither.

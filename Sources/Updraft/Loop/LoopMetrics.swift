@@ -35,10 +35,11 @@ public struct LoopMetrics: Sendable {
     /// Tasks that the loop has started and that have not ended.
     public internal(set) var tasks = 0
 
-    /// Time spent working: from the end of each poll to the beginning of the next.
+    /// Time spent working: from the end of each poll to the beginning of the next, and in polls
+    /// that did not wait because something was ready to run.
     public internal(set) var busyTime = Duration.zero
 
-    /// Time spent in polls.
+    /// Time spent in polls that waited.
     public internal(set) var waitingTime = Duration.zero
 
     /// How long turns took, from poll to poll: how long what became ready had to wait for the loop.

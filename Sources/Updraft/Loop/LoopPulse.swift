@@ -19,6 +19,17 @@ final class LoopPulse: @unchecked Sendable {
     /// When the work of the turn that is under way began, in the monotonic clock's nanoseconds; 0
     /// while the loop waits.
     var busySince: Int64 { cu_pulse_busy_since(words) }
+
+    /// The last number that a name of a task was given; see `TaskNames`.
+    func setNames(_ number: UInt64) { cu_pulse_set_names(words, number) }
+
+    /// What runs, by a name that stays where it is until another is set; see `WorkName`.
+    ///
+    /// - Returns: The name that was set before.
+    @inline(__always)
+    func setWork(_ name: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? {
+        cu_pulse_set_work(words, name)
+    }
 }
 
 /// What a loop is doing in a turn.

@@ -201,7 +201,7 @@ final class Shutdown {
 
     private func logBegin(_ signal: Signal?) {
         let reason = signal.map { "on \($0)" } ?? "on request"
-        loop.logger.info(
+        loop.libraryLogger.info(
             "\(place)stopping \(reason): \(connections) to drain within \(limit)")
     }
 
@@ -209,13 +209,13 @@ final class Shutdown {
         nextProgress = loop.now.advanced(by: Shutdown.progressInterval)
         guard timeToCut > .zero else { return }
         let shown = describeInFlight(linesMax: Shutdown.shownInLine).joined(separator: "; ")
-        loop.logger.info("\(place)still waiting for \(connections): \(shown)")
+        loop.libraryLogger.info("\(place)still waiting for \(connections): \(shown)")
     }
 
     private func logCut() {
-        loop.logger.notice("\(place)the time to drain is over, cutting \(connections):")
+        loop.libraryLogger.notice("\(place)the time to drain is over, cutting \(connections):")
         for line in describeInFlight(linesMax: Shutdown.shownInList) {
-            loop.logger.notice("\(place)cut: \(line)")
+            loop.libraryLogger.notice("\(place)cut: \(line)")
         }
     }
 

@@ -169,7 +169,8 @@ extension IOLoop {
     ///
     /// - Throws: `CancellationError`; `TimeoutError`; `SystemError` as `addSignalHandler`.
     public nonisolated(nonsending) func signal(_ wanted: Set<Signal>) async throws -> Signal {
-        try await SignalWait(self, wanted).value
+        checkThread("IOLoop.signal")
+        return try await SignalWait(self, wanted).value
     }
 
     private func makeSignalWatch() throws -> SignalWatch {

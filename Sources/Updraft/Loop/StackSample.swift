@@ -5,7 +5,13 @@ struct StackSample {
     let activity: LoopActivity
     /// The address of the running task, or 0.
     let task: UInt64
-    let stack: [String]
+    /// The last name that tasks had been given by then; see `TaskNames`.
+    let names: UInt64
+    /// The other end of the connection whose descriptor was ready.
+    let readyPeer: cu_address?
+    /// What a layer above has said that it runs.
+    let work: String?
+    private let frames: [UInt64]
 
     /// The number by which the system knows the calling thread.
     static var thisThread: Int32 { cu_thread_number() }
@@ -22,12 +28,20 @@ struct StackSample {
         let frames = withUnsafeBytes(of: &sample.frames) { bytes in
             Array(bytes.bindMemory(to: UInt64.self).prefix(Int(sample.count)))
         }
+        let work = text(&sample.work)
         return StackSample(
             activity: LoopActivity(word: sample.activity), task: sample.task,
-            stack: frames.enumerated().map { index, address in
-                // A return address may be the first of the next function already.
-                describe(address, within: index == 0 ? address : address - 1)
-            })
+            names: sample.names,
+            readyPeer: sample.peer.length > 0 ? sample.peer : nil,
+            work: work.isEmpty ? nil : work, frames: frames)
+    }
+
+    /// The functions on the stack, the innermost first. Reads symbol tables.
+    func symbolisedStack() -> [String] {
+        frames.enumerated().map { index, address in
+            // A return address may be the first of the next function already.
+            StackSample.describe(address, within: index == 0 ? address : address - 1)
+        }
     }
 
     private static func describe(_ address: UInt64, within function: UInt64) -> String {

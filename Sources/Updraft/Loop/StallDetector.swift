@@ -14,12 +14,24 @@ public struct BlockedTurn: Sendable, CustomStringConvertible {
 
     let activity: LoopActivity?
 
-    /// The name of the task that runs, if it was given one (`loop.spawn(name:)`).
-    public let taskName: String?
+    let task: TaskName?
+
+    /// What runs as the layer above the loop calls it: the name of an RPC method that answers at
+    /// once. Nil if it has no such name.
+    public let workName: String?
+
+    /// The other end of the socket that was ready.
+    let readyPeer: (any Peer)?
 
     /// The stack of the loop's thread, the innermost function first, each as `function in module`.
     /// Empty if the turn ended, or the thread did not answer, before the stack was taken.
     public let stack: [String]
+
+    /// The name of the task that runs, if it was given one (`loop.spawn(name:)`).
+    public var taskName: String? {
+        if case .given(let name) = task { return name }
+        return nil
+    }
 
     /// Several lines: what is blocked, for how long, in which task or handler, and the stack.
     public var description: String {
@@ -27,7 +39,12 @@ public struct BlockedTurn: Sendable, CustomStringConvertible {
         text += " (threshold \(milliseconds(threshold)))"
         guard let activity else { return text + "; its stack could not be taken any more" }
         text += " \(activity)"
-        if let taskName { text += ", task '\(taskName)'" }
+        if let task {
+            text += ", \(task.description)"
+        } else if let readyPeer, !"\(readyPeer)".isEmpty {
+            text += ", socket to \(readyPeer)"
+        }
+        if let workName { text += ", in '\(workName)'" }
         for (depth, frame) in stack.enumerated() { text += "\n  \(depth)  \(frame)" }
         return text
     }
@@ -47,7 +64,8 @@ extension IOLoop {
     /// (SIGURG, to its thread) for each blocked turn; a system call that blocks the thread and
     /// does not restart by itself (`nanosleep`, `poll`) then ends early with EINTR.
     ///
-    /// The line goes to `logger` as it is now, from a thread of the library's own.
+    /// The line goes to `logger` as it is now, from a thread of the library's own. It names the
+    /// task or the connection that blocks; `docs/watchdog.md` says what has which name.
     ///
     /// - Parameter threshold: Less than a millisecond counts as one.
     public func setBlockingLogThreshold(_ threshold: Duration?) {
@@ -89,15 +107,20 @@ extension IOLoop {
                 threshold: max($0.wholeNanoseconds, 1_000_000), needsSample: needsSample,
                 action: action)
         }
+        let key = ObjectIdentifier(executor)
         do {
-            if rule != nil { try SystemError.check(cu_sample_prepare(), "watch for SIGURG") }
+            if rule != nil {
+                try SystemError.check(cu_sample_prepare(), "watch for SIGURG")
+                keepTaskNames()
+            }
             try StallMonitor.shared.set(
-                rule, purpose, for: ObjectIdentifier(executor),
+                rule, purpose, for: key,
                 watch: StallMonitor.Watch(
                     loopName: name, pulse: pulse, thread: StackSample.thisThread,
                     taskNames: executor.taskNames))
         } catch {
-            logger.error("There is no watch over blocked turns: \(error)")
+            libraryLogger.error("There is no watch over blocked turns: \(error)")
         }
+        if StallMonitor.shared.purposes(of: key).isEmpty { executor.taskNames.end() }
     }
 }

@@ -120,6 +120,8 @@ final class StallMonitor: Sendable {
             sample = StackSample.take(
                 of: stall.watch.thread, in: stall.watch.pulse, turn: stall.busySince)
         }
+        // Before the stack's symbols are looked up, which takes a while: the task may end.
+        let task = sample.flatMap { stall.watch.taskNames.name(of: $0.task, asOf: $0.names) }
         let lasted = cu_monotonic_nanoseconds() - stall.busySince
         stall.rule.action(
             BlockedTurn(
@@ -127,29 +129,9 @@ final class StallMonitor: Sendable {
                 duration: .nanoseconds(lasted),
                 threshold: .nanoseconds(stall.rule.threshold),
                 activity: sample?.activity,
-                taskName: sample.flatMap { stall.watch.taskNames[$0.task] },
-                stack: sample?.stack ?? []))
+                task: task,
+                workName: sample?.work,
+                readyPeer: sample?.peerAddress,
+                stack: sample?.symbolisedStack() ?? []))
     }
-}
-
-/// The names of running tasks by their addresses, for the monitor thread. Only tasks that were
-/// given a name are here.
-final class TaskNames: Sendable {
-    private let names = Mutex<[UInt64: String]>([:])
-
-    subscript(task: UInt64) -> String? { names.withLock { $0[task] } }
-
-    func add(_ name: String, for task: CurrentTask.Identity?) {
-        guard let task else { return }
-        names.withLock { $0[task.number] = name }
-    }
-
-    func remove(_ task: CurrentTask.Identity?) {
-        guard let task else { return }
-        names.withLock { _ = $0.removeValue(forKey: task.number) }
-    }
-}
-
-extension CurrentTask.Identity {
-    fileprivate var number: UInt64 { UInt64(UInt(bitPattern: address)) }
 }

@@ -47,6 +47,7 @@ final class StopHooks {
     }
 
     func remove(_ hook: StopHook) {
+        loop.checkThread("StopHook.remove")
         waiting.removeAll { $0 === hook }
     }
 
@@ -123,7 +124,7 @@ private final class HookRun {
             await loop.wait(for: ended, until: next)
             if let task, loop.now < deadline {
                 let state = loop.describe(task)
-                loop.logger.info("still waiting for the stop hook '\(hook.name)': \(state)")
+                loop.libraryLogger.info("still waiting for the stop hook '\(hook.name)': \(state)")
             }
         }
     }
@@ -133,7 +134,7 @@ private final class HookRun {
         state = .givenUp
         limit = startedAt.duration(to: loop.now)
         let text = loop.describe(task)
-        loop.logger.notice("the stop hook '\(hook.name)' is cancelled: \(text)")
+        loop.libraryLogger.notice("the stop hook '\(hook.name)' is cancelled: \(text)")
         task.cancel()
     }
 

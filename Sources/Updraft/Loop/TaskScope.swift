@@ -94,6 +94,11 @@ final class TaskScope: @unchecked Sendable {
         TaskScope.$inherited.withValue(self, operation: make)
     }
 
+    /// Names the task-local to the runtime.
+    static var key: UnsafeRawPointer {
+        UnsafeRawPointer(Unmanaged.passUnretained($inherited).toOpaque())
+    }
+
     /// Makes something that inherits no scope.
     static func unbound<R>(_ make: () -> R) -> R {
         $inherited.withValue(nil, operation: make)

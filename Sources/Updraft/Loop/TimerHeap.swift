@@ -17,6 +17,15 @@ struct TimerHeap: ~Copyable {
     private var nearMax = TimerHeap.nearMaxAtFirst
     private var sequence: UInt64 = 0
     private var deadCount = 0
+    private var round: Round?
+    /// Added in the round that is under way, and due already: for the next round.
+    private var late: ContiguousArray<Timeout> = []
+
+    private struct Round {
+        let now: Int64
+        /// Of the last timeout that was added before.
+        let lastSequence: UInt64
+    }
 
     /// A group up to this size is ordered.
     private static let orderedMax = 128
@@ -45,6 +54,7 @@ struct TimerHeap: ~Copyable {
         for group in far.reversed() where found.count < countMax {
             found += group.keys.filter { slots.isLive($0) }.map(\.deadline)
         }
+        found += late.filter { slots.isLive($0) }.map(\.deadline)
         return Array(found.sorted().prefix(countMax))
     }
 
@@ -59,14 +69,7 @@ struct TimerHeap: ~Copyable {
         let slot = slots.insert(TimerAction(callback: action, context: context), for: sequence)
         let key = Timeout(deadline: deadline, sequence: sequence, slot: slot)
         count += 1
-        if isNear(deadline) {
-            near.insert(key)
-            if near.keys.count > nearMax { partNear() }
-        } else {
-            let group = farIndex(deadline)
-            far[group].keys.append(key)
-            if far[group].keys.count > far[group].countMax { partFar(group) }
-        }
+        if isLate(key) { late.append(key) } else { place(key) }
         return key
     }
 
@@ -85,20 +88,53 @@ struct TimerHeap: ~Copyable {
     /// Whether the timeout is still to run.
     func isPending(_ timeout: Timeout) -> Bool { slots.isTaken(timeout) }
 
-    /// Takes the timeouts that are due out of the heap, in the order in which they are to run.
-    mutating func collectDue(now: Int64, into due: inout ContiguousArray<Timeout>) {
-        while let first = near.first, first.deadline <= now {
-            near.removeFirst()
-            if slots.markDue(first) {
+    /// What is added from here to `endRound` is not due before the next round.
+    mutating func beginRound(now: Int64) {
+        round = Round(now: now, lastSequence: sequence)
+    }
+
+    mutating func endRound() {
+        round = nil
+        guard !late.isEmpty else { return }
+        for key in late where slots.isLive(key) { place(key) }
+        late = []
+    }
+
+    /// Takes timeouts that are due out of the heap, in the order in which they are to run.
+    ///
+    /// - Parameter countMax: So few that what they need stays in the cache until they have run.
+    mutating func collectDue(
+        now: Int64, countMax: Int = .max, into due: inout ContiguousArray<Timeout>
+    ) {
+        var from = due.count
+        repeat {
+            while let first = near.first, first.deadline <= now, due.count < countMax {
+                near.removeFirst()
+                slots.prefetch(first)
                 due.append(first)
-                count -= 1
+            }
+            keepLive(&due, from: from)
+            if near.first == nil { refillNear() }
+            from = due.count
+        } while due.count < countMax && (near.first?.deadline ?? .max) <= now
+        settle()
+    }
+
+    /// Marks those that are to run, and forgets the others. Apart from taking them out of the heap,
+    /// so that their places are fetched meanwhile.
+    private mutating func keepLive(_ due: inout ContiguousArray<Timeout>, from start: Int) {
+        var kept = start
+        for index in start..<due.count {
+            if slots.markDue(due[index]) {
+                due[kept] = due[index]
+                kept += 1
             } else {
                 deadCount -= 1
                 near.dead -= 1
             }
-            if near.first == nil { refillNear() }
         }
-        settle()
+        due.removeLast(due.count - kept)
+        count -= kept - start
     }
 
     /// The action of a due timeout, unless it was removed since it was collected.
@@ -107,10 +143,6 @@ struct TimerHeap: ~Copyable {
         slots.remove(timeout)?.action
     }
 
-    /// Begins to fetch what a due timeout runs, which is to be taken soon.
-    @inline(__always)
-    func prefetch(_ due: Timeout) { slots.prefetch(due) }
-
     /// Forgets all timeouts, those that are due included.
     ///
     /// - Returns: Their actions, to let go of when the heap is at rest again.
@@ -118,11 +150,31 @@ struct TimerHeap: ~Copyable {
         var taken = TimerSlots()
         swap(&taken, &slots)
         count = 0
+        round = nil
+        late = []
         clear()
         return taken
     }
 
     // MARK: Where a deadline lies
+
+    @inline(__always)
+    private func isLate(_ timeout: Timeout) -> Bool {
+        guard let round else { return false }
+        return timeout.deadline <= round.now && timeout.sequence > round.lastSequence
+    }
+
+    @inline(__always)
+    private mutating func place(_ key: Timeout) {
+        if isNear(key.deadline) {
+            near.insert(key)
+            if near.keys.count > nearMax { partNear() }
+        } else {
+            let group = farIndex(key.deadline)
+            far[group].keys.append(key)
+            if far[group].keys.count > far[group].countMax { partFar(group) }
+        }
+    }
 
     @inline(__always)
     private func isNear(_ deadline: Int64) -> Bool {
@@ -174,7 +226,6 @@ struct TimerHeap: ~Copyable {
         }
         // Where one deadline has more than that, parting will not help soon.
         nearMax = max(Self.nearMaxAtFirst, keys.count * 2)
-        for key in keys { slots.prefetch(key) }
         near = NearTimers(keys)
     }
 
@@ -195,6 +246,8 @@ struct TimerHeap: ~Copyable {
     @inline(__always)
     private mutating func noteDead(_ timeout: Timeout) {
         count -= 1
+        // Those have no key here yet.
+        if isLate(timeout) { return }
         deadCount += 1
         if isNear(timeout.deadline) {
             near.dead += 1

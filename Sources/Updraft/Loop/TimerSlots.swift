@@ -29,6 +29,8 @@ struct TimerSlots: ~Copyable {
     /// Set where nobody has the place; the rest is the next free place of the chunk, or `noPlace`.
     private static let freeBit: UInt64 = 1 << 62
 
+    /// 16 bytes from its begin, on 64-bit systems, lies the address of the closure's captures,
+    /// which is only used to fetch them ahead.
     private struct Slot {
         var owner: UInt64
         var action: TimerAction?
@@ -91,13 +93,14 @@ struct TimerSlots: ~Copyable {
         cu_prefetch(slot(timeout))
     }
 
-    /// Marks a timeout that is to run.
+    /// Marks a timeout that is to run, and begins to fetch what its closure has captured.
     ///
     /// - Returns: False if it is gone.
     @inline(__always)
     mutating func markDue(_ timeout: Timeout) -> Bool {
         guard let slot = slot(timeout), slot.pointee.owner == timeout.sequence else { return false }
         slot.pointee.owner |= Self.dueBit
+        cu_prefetch(UnsafeRawPointer(slot).load(fromByteOffset: 16, as: UnsafeRawPointer?.self))
         return true
     }
 

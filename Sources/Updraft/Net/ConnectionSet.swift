@@ -118,11 +118,9 @@ private final class Connection: TaskBody, TaskSubject {
         self.set = set
     }
 
-    var taskDescription: String {
-        // The clients of Unix sockets have no names.
-        let peer = stream.peerAddress.map { "\($0)" } ?? ""
-        return peer.isEmpty ? "connection" : "connection from \(peer)"
-    }
+    var taskDescription: String { TaskName.connection(stream.peerAddress).description }
+
+    var taskName: TaskName? { .connection(stream.peerAddress) }
 
     var taskDetail: String? {
         var parts = set.describeWork?(stream).map { [$0] } ?? []
@@ -131,6 +129,7 @@ private final class Connection: TaskBody, TaskSubject {
     }
 
     nonisolated(nonsending) func run() async {
+        stream.nameRunningTask()
         do {
             try await handler(stream)
         } catch {
@@ -139,6 +138,7 @@ private final class Connection: TaskBody, TaskSubject {
         await end()
         timer?.cancel()
         if let hooks = set.hooks { tell(hooks) }
+        stream.loop.executor.taskNames.remove(CurrentTask.identity)
         set.connectionEnded()
     }
 
@@ -176,4 +176,12 @@ private final class Connection: TaskBody, TaskSubject {
     }
 
     private static let lingerTime = Duration.seconds(1)
+}
+
+extension IOStream {
+    /// For the watchdog: the running task serves the stream's peer.
+    @inline(never)
+    func nameRunningTask() {
+        loop.executor.taskNames.add(.connection(peerAddress), for: CurrentTask.identity)
+    }
 }

@@ -57,6 +57,7 @@ extension IOStream {
                 try await readProxyHeader(bytesMax: proxy.headerBytesMax)
             }
             socket.proxied = Proxied(header)
+            nameRunningTask()
         } catch is TimeoutError {
             throw StreamError(
                 .invalidProxyHeader,

@@ -14,6 +14,10 @@ final class SocketTransport: DetachableTransport {
 
     var descriptor: Int32? { socket }
 
+    /// A read of a Unix socket stops where the peer has passed a descriptor. TCP tells when it is
+    /// about to stop short, at urgent data.
+    var readsMayStopShort: Bool { peerAddress?.port == nil }
+
     /// Takes over the descriptor, which must be non-blocking.
     init(descriptor: Int32, peerAddress: SocketAddress?) {
         socket = descriptor
@@ -52,6 +56,9 @@ final class SocketTransport: DetachableTransport {
         // A file system without sendfile(2): the slower way works with all of them.
         if Int32(clamping: result) == -cu_enosys || Int32(clamping: result) == -cu_einval {
             return nil
+        }
+        if result == 0 {
+            throw StreamError(.fileTooShort, "A file became shorter while it was sent.")
         }
         return try accepted(result)
     }

@@ -170,7 +170,7 @@ extension UDPSocket {
                 triesLeft -= 1
                 guard triesLeft == 0 else { continue }
                 // Nobody waits for this one any more; the network loses datagrams all the time.
-                loop.logger.debug("a queued datagram was lost: \(error)")
+                loop.libraryLogger.debug("a queued datagram was lost: \(error)")
                 return 1
             }
         }

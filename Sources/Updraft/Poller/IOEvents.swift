@@ -25,6 +25,10 @@ public struct IOEvents: OptionSet, Hashable, Sendable {
     /// with the last bytes would be tempted to close before it has read them.
     package static let readHangup = IOEvents(rawValue: 0x2000)
 
+    /// Reads may stop short of all there is, as TCP's do where urgent data was sent (EPOLLPRI).
+    /// Asked for by streams only, which take a short read for an empty socket otherwise.
+    package static let shortReads = IOEvents(rawValue: 0x002)
+
     /// Whether any bit of `other` is in this set.
     @inlinable
     package func meets(_ other: IOEvents) -> Bool {
@@ -40,6 +44,7 @@ extension IOEvents: CustomStringConvertible {
         if contains(.write) { names.append("write") }
         if meets(.error) { names.append("error") }
         if contains(.readHangup) { names.append("readHangup") }
+        if contains(.shortReads) { names.append("shortReads") }
         return "[" + names.joined(separator: ", ") + "]"
     }
 }

@@ -170,12 +170,13 @@ public final class KqueuePoller: Poller {
     }
 
     /// The end of a stream shows as readable, as it does elsewhere. The end of the other direction
-    /// is a failure: of a connection that was refused it is the only sign.
+    /// is a failure: of a connection that was refused it is the only sign. Of urgent data not all
+    /// of these systems tell, so that there may always be some.
     private func meaning(of event: cu_kqueue_event, wanted: IOEvents) -> IOEvents {
         let isEnd = event.flags & UInt16(CU_KQUEUE_EOF) != 0
         var ready: IOEvents = []
         if Int32(event.filter) == Self.readFilter {
-            ready = isEnd ? [.read, .readHangup] : .read
+            ready = isEnd ? [.read, .readHangup] : [.read, .shortReads]
         } else {
             ready = isEnd ? [.write, .error] : .write
         }

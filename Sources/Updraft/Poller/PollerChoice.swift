@@ -29,7 +29,12 @@ public enum PollerChoice: String, CaseIterable, Hashable, Sendable {
     /// What `best` stands for on this system; any other choice stands for itself.
     public var resolved: PollerChoice {
         guard self == .best else { return self }
-        return [.epoll, .kqueue].first(where: \.isAvailable) ?? .select
+        return Self.preferred(among: Self.allCases.filter(\.isAvailable))
+    }
+
+    /// The choice that `best` stands for on a system that has these.
+    static func preferred(among available: [PollerChoice]) -> PollerChoice {
+        [.epoll, .kqueue].first(where: available.contains) ?? .select
     }
 
     /// Makes a poller, for a loop or to wrap it in a poller of your own.

@@ -2,7 +2,11 @@
 // library, which has to stay where it is, and to the value, which nobody reaches without the lock.
 
 #if THREAD_SANITIZER
-    internal import Glibc
+    #if canImport(Glibc)
+        internal import Glibc
+    #else
+        internal import Darwin
+    #endif
 
     /// In place of `Synchronization.Mutex` in builds for ThreadSanitizer; see `scripts/test`.
     ///

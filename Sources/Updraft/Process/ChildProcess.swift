@@ -50,7 +50,7 @@ package final class ChildProcess {
     package init(
         _ request: SpawnRequest, on loop: IOLoop, watching: Watching = .best
     ) throws {
-        loop.checkThread("ChildProcess")
+        loop.checkThread("Subprocess")
         if case .closed = loop.state {
             throw LoopError(.closed, "A program was to be started on a loop that was closed.")
         }
@@ -76,7 +76,7 @@ package final class ChildProcess {
     ///
     /// - Throws: `CancellationError`; `TimeoutError`; `LoopError` if the loop is closed first.
     package nonisolated(nonsending) func wait() async throws -> ExitStatus {
-        loop.checkThread("ChildProcess.wait")
+        loop.checkThread("Subprocess.wait")
         while true {
             switch state {
             case .ended(let status): return status
@@ -92,7 +92,7 @@ package final class ChildProcess {
 
     /// Waits for the end, or for the loop's, whatever happens to the task: after a SIGKILL.
     package nonisolated(nonsending) func waitUncancellably() async {
-        loop.checkThread("ChildProcess.wait")
+        loop.checkThread("Subprocess.wait")
         guard case .running = state else { return }
         let waiter = Waiter(loop: loop)
         waiters.append(waiter)
@@ -102,7 +102,7 @@ package final class ChildProcess {
     /// Calls `callback` once, in a turn after the end was noticed, with the caller's task-locals;
     /// never if the loop is closed first.
     package func onExit(_ callback: @escaping (ExitStatus) throws -> Void) {
-        loop.checkThread("ChildProcess.onExit")
+        loop.checkThread("Subprocess.onExit")
         let exitCallback = ExitCallback(context: loop.captureContext(), action: callback)
         switch state {
         case .ended(let status): schedule(exitCallback, status)
@@ -118,7 +118,7 @@ package final class ChildProcess {
     ///   if the system forbids it (the program has changed its user).
     @discardableResult
     package func send(_ signal: Signal) -> Bool {
-        loop.checkThread("ChildProcess.send")
+        loop.checkThread("Subprocess.send")
         guard case .running(let watch) = state else { return false }
         var descriptor: Int32 = -1
         if case .descriptor(let number) = watch { descriptor = number }

@@ -114,7 +114,7 @@ private final class SupervisorLine: ReadinessSink {
         let count = cu_recv(descriptor, &byte, 1)
         if count > 0 || count == Int(-cu_eagain) { return }
         loop.unwatch(descriptor)
-        loop.logger.warning("the supervisor of this worker has died: stopping")
+        loop.libraryLogger.warning("the supervisor of this worker has died: stopping")
         cu_supervisor_died()
     }
 }

@@ -3,6 +3,7 @@
 
 #if Regex
     internal import CPCRE2
+    internal import CUpdraft
 
     /// A regular expression over bytes, in PCRE2's syntax, for `IOStream.read(untilMatching:)`.
     ///
@@ -19,6 +20,8 @@
 
         let code: OpaquePointer
         private let limits: OpaquePointer
+        /// What is known of every match.
+        let needs: MatchNeeds
 
         /// Steps of one match at the most: what takes more is a pattern that a peer could make the
         /// loop stand still with.
@@ -47,6 +50,7 @@
             self.text = text
             self.code = code
             self.limits = limits
+            needs = MatchNeeds(code, text)
         }
 
         deinit {
@@ -60,6 +64,8 @@
             case match(end: Int)
             /// No match yet; none can begin before this offset.
             case none(from: Int)
+            /// No match, whatever will come.
+            case never
             /// PCRE2 gave up.
             case failed(String)
         }
@@ -79,8 +85,15 @@
                 options, data.pointer, limits)
             if result >= 0 { return .match(end: data.end) }
             switch result {
-            case PCRE2_ERROR_NOMATCH: return .none(from: bytes.count)
-            case PCRE2_ERROR_PARTIAL: return .none(from: min(data.start, bytes.count))
+            case PCRE2_ERROR_NOMATCH where needs.isAnchored: return .never
+            case PCRE2_ERROR_NOMATCH, PCRE2_ERROR_PARTIAL:
+                let isPartial = result == PCRE2_ERROR_PARTIAL
+                let next = isPartial ? min(data.start, bytes.count) : bytes.count
+                return .none(from: needs.mindsStart ? 0 : next)
+            case PCRE2_ERROR_UTF8_ERR5...PCRE2_ERROR_UTF8_ERR1 where !isEnd:
+                // The last character has not come whole.
+                let whole = UnsafeRawBufferPointer(rebasing: bytes[..<data.failure])
+                return search(whole, from: min(start, whole.count), isEnd: false, data)
             default: return .failed(BytePattern.message(result))
             }
         }
@@ -106,8 +119,70 @@
                 pcre2_match_data_free_8(pointer)
             }
 
+            /// Where a character is that is none.
+            fileprivate var failure: Int { pcre2_get_startchar_8(pointer) }
             fileprivate var start: Int { pcre2_get_ovector_pointer_8(pointer)[0] }
             fileprivate var end: Int { pcre2_get_ovector_pointer_8(pointer)[1] }
+        }
+    }
+
+    /// What PCRE2 has found out about every match of a pattern while it compiled it. Its own
+    /// searches rely on the same, except for partial ones, which need to know where a match that
+    /// is not there yet might begin.
+    struct MatchNeeds {
+        /// Whether a match begins where the search does, or not at all.
+        let isAnchored: Bool
+        /// Whether it depends on where the search began.
+        let mindsStart: Bool
+        /// Bytes of the shortest match.
+        let bytesMin: Int
+        /// A byte that stands in it, or behind it where an assertion looks.
+        let byte: RequiredByte?
+
+        init(_ code: OpaquePointer, _ text: String) {
+            let number = { (question: Int32) -> UInt32 in
+                var answer: UInt32 = 0
+                let result = pcre2_pattern_info_8(code, UInt32(question), &answer)
+                return result == 0 ? answer : 0
+            }
+            isAnchored = number(PCRE2_INFO_ALLOPTIONS) & PCRE2_ANCHORED != 0
+            mindsStart = text.contains("\\G") || text.contains("(*COMMIT")
+            bytesMin = Int(number(PCRE2_INFO_MINLENGTH))
+            let byte = UInt8(truncatingIfNeeded: number(PCRE2_INFO_LASTCODEUNIT))
+            // Bytes beyond ASCII have other cases that depend on the pattern's options.
+            guard number(PCRE2_INFO_LASTCODETYPE) == 1, byte < 0x80 else {
+                self.byte = nil
+                return
+            }
+            // Where no option is set in the pattern, case is minded.
+            self.byte = RequiredByte(
+                byte, inEitherCase: text.contains("(?"),
+                offset: number(PCRE2_INFO_FIRSTCODETYPE) == 1 ? 1 : 0)
+        }
+    }
+
+    /// A byte without which there is no match.
+    struct RequiredByte {
+        /// How far behind the match's first byte it stands at least.
+        let offset: Int
+        private let byte: UInt8
+        private let otherCase: UInt8?
+
+        init(_ byte: UInt8, inEitherCase: Bool, offset: Int) {
+            self.byte = byte
+            self.offset = offset
+            let isLetter = 0x61...0x7A ~= byte | 0x20
+            otherCase = inEitherCase && isLetter ? byte ^ 0x20 : nil
+        }
+
+        func isIn(_ bytes: UnsafeRawBufferPointer) -> Bool {
+            if RequiredByte.contains(bytes, byte) { return true }
+            return otherCase.map { RequiredByte.contains(bytes, $0) } ?? false
+        }
+
+        private static func contains(_ bytes: UnsafeRawBufferPointer, _ byte: UInt8) -> Bool {
+            guard let base = bytes.baseAddress else { return false }
+            return withUnsafePointer(to: byte) { cu_find(base, bytes.count, $0, 1) } >= 0
         }
     }
 

@@ -66,9 +66,11 @@ final class FileSource {
         let asked = min(remaining, FileSource.bytesPerCall)
         if !isReadHere {
             if let sent = try transport.sendFile(descriptor, offset: offset, count: asked) {
-                if sent == 0, try isAtEnd() { throw tooShort }
                 advance(sent)
-                return (sent, sent == asked)
+                // A signal cuts a call short, and so does the end of a file: what it is, the next
+                // call tells. To take it for a full socket would be to wait for an event of room
+                // that is there already.
+                return (sent, sent > 0)
             }
             isReadHere = true
         }
@@ -83,11 +85,6 @@ final class FileSource {
     private func advance(_ bytes: Int) {
         offset += Int64(bytes)
         remaining -= bytes
-    }
-
-    private func isAtEnd() throws -> Bool {
-        let size = cu_file_size(descriptor)
-        return size >= 0 && size <= offset
     }
 
     private func check(_ result: Int) throws -> Int {

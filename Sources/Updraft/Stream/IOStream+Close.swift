@@ -44,7 +44,14 @@ extension IOStream {
     }
 
     /// Whether the kernel may hold bytes that nobody has read.
-    package var mayHaveUnreadInput: Bool { input == .open && readiness.contains(.read) }
+    package var mayHaveUnreadInput: Bool {
+        // Where a short read says nothing, another attempt has to say it.
+        if readiness.isSuperset(of: [.read, .shortReads]), readBuffer.isEmpty {
+            guard let hasBytes = try? fillBuffer() else { return false }
+            if hasBytes { return input == .open }
+        }
+        return input == .open && readiness.contains(.read)
+    }
 
     /// Waits until the stream is closed and its descriptor freed, whoever closed it. As with
     /// `onClose`, the peer's end closes a stream that nobody reads.

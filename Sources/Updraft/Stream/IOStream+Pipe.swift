@@ -55,8 +55,6 @@ extension IOStream {
         try self.init(transport, loop: loop, options: options)
         // No event will come: an attempt to read has to find that out by itself.
         if reading == nil { readiness.insert(.read) }
-        // A terminal gives one line at a time, however many there are: read until there is none.
-        if let reading, cu_is_terminal(reading) { readiness.insert(.readHangup) }
         transport.onEnd = { [weak self] reason in self?.finish(reason) }
     }
 

@@ -190,8 +190,9 @@ extension IOStream {
             switch try transport.read(into: memory) {
             case .bytes(let count):
                 spend(count)
-                // A short read has emptied the socket, unless its end is still to be read.
-                if count < memory.count, !readiness.contains(.readHangup) {
+                // A short read has emptied the socket, unless its end is still to be read, or
+                // reads stop short of what they could bring.
+                if count < memory.count, !readiness.meets([.readHangup, .shortReads]) {
                     drained(.read)
                 }
                 return count

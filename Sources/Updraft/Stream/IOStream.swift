@@ -39,7 +39,9 @@ public final class IOStream {
     /// Whether the consumer is looking at bytes: they must stay as they are.
     @exclusivity(unchecked) var isInParser = false
     @exclusivity(unchecked) private var budgetTurn: UInt64 = 0
-    @exclusivity(unchecked) private var budgetUsed = 0
+    /// Of the share of that turn: bytes received, or sent from files; and bytes sent in all.
+    @exclusivity(unchecked) private var budgetUsed: UInt32 = 0
+    @exclusivity(unchecked) private var budgetSent: UInt32 = 0
 
     @exclusivity(unchecked) var writeQueue = WriteQueue()
     @exclusivity(unchecked) var writtenTotal: UInt64 = 0
@@ -138,9 +140,11 @@ public final class IOStream {
     }
 
     func watchTransport() throws {
+        if transport.readsMayStopShort { readiness.insert(.shortReads) }
         if let descriptor = transport.descriptor {
             try loop.watch(
-                descriptor, events: [.read, .write, .readHangup, .error], mode: .edge, sink: self)
+                descriptor, events: [.read, .write, .readHangup, .shortReads, .error], mode: .edge,
+                sink: self)
         } else {
             loop.keptSinks[ObjectIdentifier(self)] = self
             transport.onReady = { [weak self] events in self?.ready(events) }
@@ -182,12 +186,20 @@ public final class IOStream {
         budgetTurn == loop.turnNumber && budgetUsed >= loop.limits.streamBytesMax
     }
 
-    func spend(_ bytes: Int) {
+    /// Whether it has sent as much in this turn as it may: a peer that takes all it is given must
+    /// not keep the loop, nor the task that writes, from everything else.
+    var isOverSendBudget: Bool {
+        budgetTurn == loop.turnNumber && budgetSent >= loop.limits.streamBytesMax
+    }
+
+    func spend(_ bytes: Int, sent: Int = 0) {
         if budgetTurn != loop.turnNumber {
             budgetTurn = loop.turnNumber
             budgetUsed = 0
+            budgetSent = 0
         }
-        budgetUsed += bytes
+        budgetUsed = UInt32(clamping: Int(budgetUsed) + bytes)
+        budgetSent = UInt32(clamping: Int(budgetSent) + sent)
     }
 }
 
@@ -195,7 +207,7 @@ extension IOStream: ReadinessSink {
     /// The transport became ready: on the loop's thread, from its poll.
     func ready(_ events: IOEvents) {
         if events.meets(.error) { noticeFailure() }
-        if events.contains(.write) { readiness.insert(.write) }
+        readiness.formUnion(events.intersection([.write, .shortReads]))
         if events.meets([.read, .readHangup, .error]) { readiness.insert(.read) }
         if events.meets([.readHangup, .error]) { readiness.insert(.readHangup) }
         if readiness.contains(.write), !writeQueue.isEmpty || output == .ending { sendPending() }

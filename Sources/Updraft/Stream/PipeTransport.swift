@@ -16,6 +16,7 @@ final class PipeTransport: DetachableTransport {
     private var writeEnd: PipeEnd?
     /// Whether there has never been anything to read.
     private let isWriteOnly: Bool
+    let readsMayStopShort: Bool
     /// Whether nobody reads any more what is written.
     private var isBroken = false
 
@@ -23,6 +24,7 @@ final class PipeTransport: DetachableTransport {
     init(reading: Int32?, writing: Int32?, loop: IOLoop) throws {
         self.loop = loop
         isWriteOnly = reading == nil
+        readsMayStopShort = reading.map { !cu_is_plain_pipe($0) } ?? false
         do {
             readEnd = try reading.map { try PipeEnd($0, .read, loop) }
             writeEnd = try writing.map { try PipeEnd($0, .write, loop) }
@@ -61,16 +63,6 @@ final class PipeTransport: DetachableTransport {
         if count >= 0 { return count }
         if Int32(count) == -cu_eagain { return 0 }
         throw SystemError(errno: Int32(count), operation: "write to a pipe")
-    }
-
-    func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
-        var total = 0
-        for piece in pieces where !piece.isEmpty {
-            let count = try write(piece)
-            total += count
-            if count < piece.count { break }
-        }
-        return total
     }
 
     /// Closes the end that is written: there is no other way to end a pipe.

@@ -149,16 +149,6 @@ final class StandardTransport: Transport {
         }
     }
 
-    func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
-        var total = 0
-        for piece in pieces where !piece.isEmpty {
-            let count = try write(piece)
-            total += count
-            if count < piece.count { break }
-        }
-        return total
-    }
-
     /// Lets the number stand for nothing: while the process has it, the other end sees no end.
     func shutdownWrite() {
         guard let own else { return }

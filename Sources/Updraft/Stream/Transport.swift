@@ -23,6 +23,13 @@ public protocol Transport: AnyObject {
     /// the calls below: the stream is in the middle of something then.
     var onReady: ((IOEvents) -> Void)? { get set }
 
+    /// Whether a read may bring less than the buffer holds although there is more to be read.
+    /// Asked once, when a stream begins to use the transport.
+    ///
+    /// False, if not overridden: a stream takes a short read for the last one until `onReady` or
+    /// its loop tells of more. True costs it another, vain, attempt at each message.
+    var readsMayStopShort: Bool { get }
+
     /// Reads once, at most as much as the buffer holds.
     ///
     /// - Throws: `SystemError`; the stream is closed then.
@@ -35,7 +42,7 @@ public protocol Transport: AnyObject {
     /// - Throws: `SystemError`; the stream is closed then.
     func write(_ bytes: UnsafeRawBufferPointer) throws -> Int
 
-    /// Writes once, several pieces in their order; otherwise as `write` for one.
+    /// Writes several pieces in their order; otherwise as `write` for one.
     func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int
 
     /// Sends part of a file without copying it through this process, once, where there is a way.
@@ -44,9 +51,11 @@ public protocol Transport: AnyObject {
     ///   - file: The descriptor of a plain file; its own position is neither used nor moved.
     ///   - offset: Where the part begins, in bytes.
     ///   - count: Bytes to send at the most, at least one.
-    /// - Returns: Bytes accepted; fewer than asked for means that there is no more room now; nil
-    ///   where there is no such way, so that the bytes are read and written instead.
-    /// - Throws: `SystemError`; the stream is closed then.
+    /// - Returns: Bytes accepted; 0 means that there is no room now, but fewer than asked for
+    ///   nothing: a signal may have come in between. Nil where there is no such way, so that the
+    ///   bytes are read and written instead.
+    /// - Throws: `SystemError`; `StreamError` with `.fileTooShort` if the file ends before
+    ///   `offset`. The stream is closed then.
     func sendFile(_ file: Int32, offset: Int64, count: Int) throws -> Int?
 
     /// Ends the sending direction after what was written; reading goes on.
@@ -64,10 +73,19 @@ public protocol Transport: AnyObject {
 }
 
 extension Transport {
-    /// Writes the first piece only; transports that can do better override it.
+    /// They don't.
+    public var readsMayStopShort: Bool { false }
+
+    /// Writes one piece after the other, as long as each is accepted whole; transports that can do
+    /// better override it.
     public func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
-        guard let first = pieces.first(where: { !$0.isEmpty }) else { return 0 }
-        return try write(first)
+        var total = 0
+        for piece in pieces where !piece.isEmpty {
+            let count = try write(piece)
+            total += count
+            if count < piece.count { break }
+        }
+        return total
     }
 
     /// There is no such way.

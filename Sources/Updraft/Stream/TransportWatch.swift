@@ -44,7 +44,8 @@ package final class TransportWatch {
         }
         let sink = Sink(onReady)
         try loop.watch(
-            descriptor, events: [.read, .write, .readHangup, .error], mode: .edge, sink: sink)
+            descriptor, events: [.read, .write, .readHangup, .shortReads, .error], mode: .edge,
+            sink: sink)
         self.sink = sink
     }
 

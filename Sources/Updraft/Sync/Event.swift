@@ -6,7 +6,7 @@
 /// try await ready.wait()
 /// ```
 ///
-/// Belongs to the thread of its loop and costs no atomic operation. Contract row 3.7.
+/// Belongs to the thread of its loop and takes no lock of the system's. Contract row 3.7.
 public final class Event: CustomStringConvertible {
     private let loop: IOLoop
     private let line: WaitLine<Void>

@@ -12,7 +12,7 @@
 /// ```
 ///
 /// A release hands the lock to the first waiter at once, so nobody overtakes it. The lock belongs
-/// to the thread of its loop and costs no atomic operation. Contract row 3.7.
+/// to the thread of its loop and takes no lock of the system's. Contract row 3.7.
 public final class Lock: CustomStringConvertible {
     private let loop: IOLoop
     /// Tasks in `withLock` offer their identity.

@@ -13,8 +13,8 @@
 /// try await jobs.join()                          // until every job was run
 /// ```
 ///
-/// Items need not be Sendable; the queue belongs to the thread of its loop and costs no atomic
-/// operation. `PriorityQueue` and `LifoQueue` differ in the order alone. Contract row 3.7.
+/// Items need not be Sendable; the queue belongs to the thread of its loop and takes no lock of the
+/// system's. `PriorityQueue` and `LifoQueue` differ in the order alone. Contract row 3.7.
 public class Queue<Element>: CustomStringConvertible {
     private let loop: IOLoop
     private var items: any QueueOrder<Element>

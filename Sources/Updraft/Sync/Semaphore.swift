@@ -7,7 +7,7 @@
 ///
 /// A release hands the permit to the first waiter at once, so nobody overtakes it. Permits may be
 /// added by releases without an acquire; where that is a mistake, use `BoundedSemaphore`. Belongs
-/// to the thread of its loop and costs no atomic operation. Contract row 3.7.
+/// to the thread of its loop and takes no lock of the system's. Contract row 3.7.
 public final class Semaphore: CustomStringConvertible {
     let loop: IOLoop
     private let line: WaitLine<Void>

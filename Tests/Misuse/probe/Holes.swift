@@ -44,6 +44,12 @@ let holes = [
     Misuse("hole.timeout-in-task", sentence: "There is no loop on this thread.") { _ in
         await Task { try? await withTimeout(.seconds(1)) {} }.value
     },
+    Misuse("hole.subprocess-in-task", sentence: "There is no loop on this thread.") { _ in
+        await Task { _ = try? Subprocess("/bin/true") }.value
+    },
+    Misuse("hole.subprocess-run-in-task", sentence: "There is no loop on this thread.") { _ in
+        await Task { _ = try? await Subprocess.run("/bin/true") }.value
+    },
     Misuse("hole.lock-in-task", sentence: "There is no loop on this thread.") { _ in
         await Task { try? await Lock().acquire() }.value
     },

@@ -93,6 +93,27 @@ let loopCases = [
     Misuse("IOLoop.addSignalHandler", says: "IOLoop.addSignalHandler") { loop in
         await elsewhere(loop) { try $0.addSignalHandler(.sigusr1) {} }
     },
+    Misuse("IOLoop.removeSignalHandler", says: "IOLoop.removeSignalHandler") { loop in
+        let id = try loop.addSignalHandler(.sigusr1) {}
+        await elsewhere(loop) { $0.removeSignalHandler(id) }
+    },
+    Misuse("IOLoop.signal", says: "IOLoop.signal") { loop in
+        await elsewhere(loop, waiting: { _ = try await $0.signal([.sigusr1]) })
+    },
+    Misuse("IOLoop.shutDown", says: "IOLoop.shutDown") { loop in
+        await elsewhere(loop) { $0.shutDown() }
+    },
+    Misuse("IOLoop.onStop", says: "IOLoop.onStop") { loop in
+        await elsewhere(loop) { $0.onStop("hook") {} }
+    },
+    Misuse("StopHook.remove", says: "StopHook.remove") { loop in
+        let hook = loop.onStop("hook") {}
+        await elsewhere(hook) { $0.remove() }
+    },
+    Misuse("IOLoop.setBlockingSignalThreshold", says: "IOLoop.setBlockingSignalThreshold") {
+        loop in
+        await elsewhere(loop) { $0.setBlockingSignalThreshold(nil) }
+    },
     Misuse("IOLoop.setBlockingLogThreshold", says: "IOLoop.setBlockingLogThreshold") { loop in
         await elsewhere(loop) { $0.setBlockingLogThreshold(nil) }
     },

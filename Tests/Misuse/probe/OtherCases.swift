@@ -61,6 +61,36 @@ let netCases = [
     },
 ]
 
+/// Programs that were started.
+let processCases = [
+    Misuse("Subprocess.wait", says: "Subprocess.wait") { _ in
+        await elsewhere(try cat(), waiting: { _ = try await $0.wait() })
+    },
+    Misuse("Subprocess.waitForExit", says: "Subprocess.wait") { _ in
+        await elsewhere(try cat(), waiting: { try await $0.waitForExit() })
+    },
+    Misuse("Subprocess.onExit", says: "Subprocess.onExit") { _ in
+        await elsewhere(try cat()) { $0.onExit { _ in } }
+    },
+    Misuse("Subprocess.send", says: "Subprocess.send") { _ in
+        await elsewhere(try cat()) { $0.send(.sigterm) }
+    },
+    Misuse("Subprocess.terminate", says: "Subprocess.send") { _ in
+        await elsewhere(try cat()) { $0.terminate() }
+    },
+    Misuse("Subprocess.stdin", says: "IOStream.close") { _ in
+        await elsewhere(try cat()) { $0.stdin.close() }
+    },
+    Misuse("Subprocess.closeStreams", says: "IOStream.close") { _ in
+        await elsewhere(try cat()) { $0.closeStreams() }
+    },
+]
+
+/// A program that ends with this one, whose end of the pipe it waits for.
+private func cat() throws -> Subprocess {
+    try Subprocess("/bin/cat", stdin: .stream, stdout: .null)
+}
+
 /// Locks and queues.
 let syncCases = [
     Misuse("Lock.acquire", says: "Lock.acquire") { _ in

@@ -36,7 +36,9 @@ struct Misuse: Sendable {
 
 @main
 struct Probe {
-    static let cases = holes + loopCases + streamCases + netCases + syncCases + rpcCases
+    static let cases =
+        holes + loopCases + streamCases + netCases + processCases + syncCases
+        + rpcCases
 
     static func main() throws {
         guard CommandLine.arguments.count == 2 else { exit(64) }

@@ -91,6 +91,7 @@ import UpdraftTesting
     @Test func theLibrarysLoggersHaveThreeLabels_I2() async throws {
         try await withLoop { loop in
             #expect(loop.logger.label == "updraft.application")
+            #expect(loop.libraryLogger.label == "updraft.general")
             #expect(TCPServer(port: 0).logger.label == "updraft.general")
             #expect(LoggerLabel.access == "updraft.access")
         }

@@ -113,7 +113,7 @@ import UpdraftTesting
         }
     }
 
-    @Test func theOverallTimeoutAbandonsEveryAttempt_24_26_28() async throws {
+    @Test func theOverallTimeoutAbandonsEveryAttempt_24_28() async throws {
         try await withVirtualLoop { loop in
             let network = Network()
             let connector = try network.connector(loop, Self.mixed)
@@ -123,6 +123,30 @@ import UpdraftTesting
             #expect(network.dialled == [1, 2])
             #expect(network.abandoned.sorted() == [1, 2])
             network.open[1]?(.failure(Refused(number: 1)))
+            #expect(network.dialled == [1, 2])
+        }
+    }
+
+    /// Conformance 3.4.26.
+    @Test func theOverallTimeoutDuringTheSecondTryEndsIt_26() async throws {
+        try await withVirtualLoop { loop in
+            let network = Network()
+            let connector = try network.connector(
+                loop, ["127.0.0.1", "127.0.0.2", "127.0.0.3"])
+            loop.callLater(.milliseconds(100)) {
+                network.open[1]?(.failure(Refused(number: 1)))
+            }
+            let start = loop.now
+            await #expect(throws: TimeoutError.self) {
+                try await withTimeout(.seconds(1)) { _ = try await connector.connect() }
+            }
+            #expect(start.duration(to: loop.now) == .seconds(1))
+            // The first had ended by itself, and the third was never begun.
+            #expect(network.dialled == [1, 2])
+            #expect(network.abandoned == [2])
+            network.open[2]?(.success(2))
+            #expect(network.discarded == [2])
+            try await loop.sleep(for: .seconds(30))
             #expect(network.dialled == [1, 2])
         }
     }

@@ -1,5 +1,5 @@
 import Testing
-import Updraft
+@testable import Updraft
 import UpdraftTesting
 
 /// Contract rows A16, H1.
@@ -12,6 +12,19 @@ import UpdraftTesting
         // In a run with `UPDRAFT_TEST_POLLER` it is what that names.
         #expect(best.name == PollerKind.chosen.rawValue)
         #expect(PollerChoice.allCases.filter(\.isAvailable) == [.best, .epoll, .select])
+    }
+
+    /// Any order of what a system has, and of what it lacks.
+    @Test(
+        "H1: epoll before kqueue before select, whatever the system has",
+        arguments: [
+            (has: [.select, .kqueue, .epoll, .best], best: .epoll),
+            (has: [.best, .epoll, .select], best: .epoll),
+            (has: [.best, .select, .kqueue], best: .kqueue),
+            (has: [.best, .select], best: .select),
+        ] as [(has: [PollerChoice], best: PollerChoice)])
+    func epollComesBeforeKqueueBeforeSelect_H1(has: [PollerChoice], best: PollerChoice) {
+        #expect(PollerChoice.preferred(among: has) == best)
     }
 
     /// Contract row 3.1.53.

@@ -271,6 +271,7 @@ import Updraft
         #expect(IOEvents.write.rawValue == cu_epoll_write)
         #expect(IOEvents.error.rawValue == cu_epoll_error | cu_epoll_hangup)
         #expect(IOEvents.readHangup.rawValue == cu_epoll_read_hangup)
+        #expect(IOEvents.shortReads.rawValue == cu_epoll_urgent)
         #expect(IOEvents.error.rawValue == 0x018, "without the peer's half-close")
     }
 
