@@ -18,7 +18,7 @@ void cu_keep_freed_memory(void) {
     static atomic_flag is_done = ATOMIC_FLAG_INIT;
     if (atomic_flag_test_and_set(&is_done)) return;
     // Volatile, since compilers leave out an allocation of which nothing is made.
-    void *volatile block = malloc((size_t)8 << 20);
+    void *volatile block = malloc((size_t)1 << 20);
     free(block);
 #endif
 }

@@ -74,7 +74,9 @@ static void on_request(int signal, siginfo_t *info, void *context) {
         atomic_load(&request.thread) == cu_thread_number()) {
         int expected = REQUESTED;
         if (atomic_compare_exchange_strong(&request.state, &expected, WRITING)) {
-            bool same = cu_pulse_busy_since(request.pulse) == request.busy_since;
+            // The request may have become another thread's between the look at it and here.
+            bool same = atomic_load(&request.thread) == cu_thread_number() &&
+                cu_pulse_busy_since(request.pulse) == request.busy_since;
             if (same) take(context);
             atomic_store(&request.state, same ? DONE : STALE);
             sem_post(&answered);

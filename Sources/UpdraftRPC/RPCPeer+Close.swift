@@ -86,19 +86,24 @@ extension RPCPeer {
     func messageTimedOut() {
         switch phase {
         case .open, .draining:
-            refuse("a message was not complete within \(options.messageTimeout)")
+            refuse(
+                "a message was not complete within \(options.messageTimeout)",
+                reason: "The peer began a message and did not complete it within "
+                    + "\(options.messageTimeout), so the connection was closed.")
         case .inputEnded, .closing, .closed:
             break
         }
     }
 
     /// The framing is lost: tells the peer once, and goes.
-    private func refuse(_ text: String) {
+    ///
+    /// - Parameter reason: What our calls are told; by default that the peer speaks something else.
+    private func refuse(_ text: String, reason: String? = nil) {
         context.log.debug("\(self): \(text)")
         answerError(0, text)
         beginClosing(
             lingering: RPCPeer.lingerTime,
-            reason: "What the peer sends is no MessagePack-RPC: \(text).")
+            reason: reason ?? "What the peer sends is no MessagePack-RPC: \(text).")
     }
 
     func connectionEnded() {

@@ -226,7 +226,7 @@ public final class RPCPeer {
     private func handleStray(_ text: String) throws {
         strayFrames += 1
         if strayFrames > RPCPeer.strayFramesMax {
-            throw RPCError("this is not MessagePack-RPC: \(text)")
+            throw RPCError("too many values in a row that are no messages: \(text)")
         }
         answerError(0, text)
     }

@@ -114,6 +114,21 @@ struct BackPressureTests {
         }
     }
 
+    /// More than the limit and than a stream's share of the turn, to a peer that takes all of it.
+    @Test func muchInOneTurnIsNoReasonToCutOffAPeerThatTakesIt() async throws {
+        try await withLoop { loop in
+            let (near, far) = try MemoryStream.pair(on: loop, capacity: 1 << 26)
+            var options = RPCOptions()
+            options.unsentBytesMax = 2_000_000
+            let peer = try RPCPeer(stream: near, options: options)
+            let text = String(repeating: "x", count: 100_000)
+            for _ in 0..<100 { try peer.notify("event", text) }
+            peer.close()
+            #expect(try await far.readToEnd().count > 100 * 100_000)
+            far.close()
+        }
+    }
+
     @Test func notificationsToAPeerThatDoesNotReadAreBounded() async throws {
         var options = RPCOptions()
         options.unsentBytesMax = 2_000_000

@@ -45,6 +45,36 @@
             return nil
         }
 
+        /// A line, or the rest: behind the last byte there is an empty match.
+        @Test(arguments: [(#"\n|\z"#, 3), (#"\r?\n|$"#, 3), ("x*$", 3), ("(?<=c)$", 3)])
+        func whatEndsWithTheStreamMayBeEmpty_J5(text: String, end: Int) throws {
+            let pattern = try BytePattern(text)
+            for first in 0...3 {
+                let search = PatternSearch(pattern, maxBytes: 100)
+                let bytes = "abc".bytes
+                _ = bytes[..<first].withUnsafeBytes { search.look(at: $0, isEnd: false) }
+                _ = bytes.withUnsafeBytes { search.look(at: $0, isEnd: false) }
+                let found = bytes.withUnsafeBytes { search.look(at: $0, isEnd: true) }
+                guard case .match(let place) = found else {
+                    Issue.record("\(text): \(found)")
+                    continue
+                }
+                #expect(place == end)
+            }
+        }
+
+        @Test(arguments: ["(*UTF)^ä", "(*UTF)^.", #"(*UTF)^\X,"#])
+        func anAnchoredPatternWaitsForItsFirstCharacter_J5(text: String) throws {
+            let search = PatternSearch(try BytePattern(text), maxBytes: 100)
+            let bytes = "ä,".bytes
+            var found = BytePattern.Search.never
+            for count in 1...bytes.count {
+                found = bytes[..<count].withUnsafeBytes { search.look(at: $0, isEnd: false) }
+                if case .match = found { return }
+            }
+            Issue.record("\(text): \(found)")
+        }
+
         /// Whatever is not looked at: the match is the same, and it is found as early.
         @Test(arguments: PatternSearchTests.patterns)
         func whatIsLeftOutChangesNothing_J5(text: String) throws {

@@ -29,13 +29,13 @@ static inline void cu_prefetch(const void *address) { __builtin_prefetch(address
 void *cu_allocate(size_t size) __attribute__((returns_nonnull));
 void cu_free(void *memory);
 
-// Tells glibc's malloc that large blocks come and go in this process, so that it keeps up to 16 MiB
+// Tells glibc's malloc that large blocks come and go in this process, so that it keeps up to 2 MiB
 // of freed memory. By default it gives all above 128 KiB at the heap's end back to the kernel, and
 // a stream's share of a turn is more than that: each page of a large message would be given back,
 // faulted in and cleared again, which takes longer than the message. That happens where nothing
 // else lives at the heap's end, which differs from build to build.
 //
-// It is done as a program would that frees a block of 8 MiB: malloc adapts itself to that, and
+// It is done as a program would that frees a block of 1 MiB: malloc adapts itself to that, and
 // does not where the user has chosen (MALLOC_TRIM_THRESHOLD_ and the like). Once per process.
 void cu_keep_freed_memory(void);
 

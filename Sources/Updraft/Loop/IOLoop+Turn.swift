@@ -29,6 +29,8 @@ extension IOLoop {
     ///
     /// - Returns: Whether anything is left to run at once.
     func runIdleTurn() throws -> Bool {
+        // Each stream has its share anew.
+        turnNumber &+= 1
         runReady()
         flushStreams()
         contexts.endDropped()

@@ -1,9 +1,5 @@
 internal import Synchronization
 
-#if THREAD_SANITIZER
-    private typealias Mutex = SanitizedMutex
-#endif
-
 /// The names of a loop's tasks by their addresses, for the monitor thread.
 ///
 /// Kept only while the loop is watched: otherwise a named task, and every connection, costs one

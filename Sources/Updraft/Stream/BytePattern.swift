@@ -93,6 +93,8 @@
             case PCRE2_ERROR_UTF8_ERR5...PCRE2_ERROR_UTF8_ERR1 where !isEnd:
                 // The last character has not come whole.
                 let whole = UnsafeRawBufferPointer(rebasing: bytes[..<data.failure])
+                // Of nothing PCRE2 would say for certain that it is no match.
+                if whole.isEmpty { return .none(from: 0) }
                 return search(whole, from: min(start, whole.count), isEnd: false, data)
             default: return .failed(BytePattern.message(result))
             }

@@ -5,7 +5,9 @@
         ///
         /// How the bytes are cut into packets does not change the result: a pattern that could go
         /// on (`[0-9]+`) waits for the byte that ends it, or for the end of the stream. As soon as
-        /// the bytes are there that decide it, the match is returned.
+        /// the bytes are there that decide it, the match is returned. The exception is a multi-line
+        /// `^` behind the newline that ends a packet: to PCRE2 no line begins there yet, and it
+        /// does not ask for more.
         ///
         /// What can't be part of a match is not looked at again, and no match is looked for before
         /// a byte has come that every match needs, such as the `b` of `a[^b]*b`: until then the

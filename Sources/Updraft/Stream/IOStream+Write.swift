@@ -76,11 +76,12 @@ extension IOStream {
     /// Sends what was written now instead of at the end of the turn, as far as the kernel takes it.
     ///
     /// It tries although no event has told of room: the kernel tells of it only when a third of
-    /// its buffer is free, which with a slow reader can be megabytes and minutes apart.
+    /// its buffer is free, which with a slow reader can be megabytes and minutes apart. Nor does
+    /// the stream's share of the turn count: who asks for this would give the stream up otherwise.
     package func sendNow() {
         loop.checkThread("IOStream")
         readiness.insert(.write)
-        sendPending()
+        sendPending(pastShare: true)
     }
 
     /// Bytes that have left this process so far: grows as long as the peer takes any.
@@ -158,12 +159,13 @@ extension IOStream {
 
     /// Sends as much as the transport takes now.
     ///
-    /// - Parameter isLast: Whether there is no later turn, so that it sends more than its share.
-    func sendPending(isLast: Bool = false) {
+    /// - Parameter pastShare: Whether it sends more than its share of the turn, up to what the
+    ///   kernel takes: there is no later turn, or it would be too late then.
+    func sendPending(pastShare: Bool = false) {
         if case .closed = phase { return }
         do {
             while !writeQueue.isEmpty, readiness.contains(.write) {
-                if !isLast, isOverSendBudget || (writeQueue.isAtFile && isOverBudget) {
+                if !pastShare, isOverSendBudget || (writeQueue.isAtFile && isOverBudget) {
                     sendLater()
                     break
                 }

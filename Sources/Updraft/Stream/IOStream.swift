@@ -215,7 +215,7 @@ extension IOStream: ReadinessSink {
     }
 
     func loopIsClosing() {
-        sendPending(isLast: true)
+        sendPending(pastShare: true)
         // What is left unsent must not look complete to the peer.
         finish(StreamError(.closed, "The loop was closed."), abort: !writeQueue.isEmpty)
     }

@@ -53,9 +53,8 @@
         }
 
         private func mayMatch(in bytes: UnsafeRawBufferPointer) -> Bool {
-            guard bytes.count > start, bytes.count - start >= pattern.needs.bytesMin else {
-                return false
-            }
+            // Behind all of them, too: a match may be empty where the stream ends.
+            guard bytes.count - start >= pattern.needs.bytesMin else { return false }
             guard let byte = pattern.needs.byte else { return true }
             let from = max(missing, start + byte.offset)
             guard from < bytes.count else { return false }

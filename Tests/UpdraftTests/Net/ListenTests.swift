@@ -193,11 +193,11 @@ import UpdraftTesting
     @Test("K4: a socket that no server has is closed once, with close or with the object")
     func aSocketIsClosedOnce_K4() async throws {
         try await withLoop { _ in
-            let before = openDescriptors()
+            let before = openChannels()
             var sockets = try ListeningSocket.bind(host: "127.0.0.1", port: 0)
-            #expect(openDescriptors() == before + 1)
+            #expect(openChannels() == before + 1)
             sockets[0].close()
-            #expect(openDescriptors() == before && !sockets[0].isOpen)
+            #expect(openChannels() == before && !sockets[0].isOpen)
             // Whoever gets the number next keeps it.
             let next = dup(0)
             sockets[0].close()
@@ -206,7 +206,7 @@ import UpdraftTesting
             close(next)
             sockets = try ListeningSocket.bind(host: "127.0.0.1", port: 0)
             sockets = []
-            #expect(openDescriptors() == before)
+            #expect(openChannels() == before)
         }
     }
 
@@ -294,10 +294,10 @@ import UpdraftTesting
         try await withLoop { _ in
             let taken = TCPServer(port: 0)
             try taken.bind()
-            let before = openDescriptors()
+            let before = openChannels()
             let server = TCPServer(listeningOn: [.tcp(port: 0), .tcp(port: taken.port)])
             #expect(await streamFailure { try server.bind() } == .cannotListen)
-            #expect(openDescriptors() == before && server.localAddresses.isEmpty)
+            #expect(openChannels() == before && server.localAddresses.isEmpty)
             taken.stop()
             try server.bind()
             #expect(server.localAddresses.count == 2)
@@ -310,10 +310,10 @@ import UpdraftTesting
             let folder = SocketFolder()
             let taken = TCPServer(port: 0)
             try taken.bind()
-            let before = openDescriptors()
+            let before = openChannels()
             let server = TCPServer(listeningOn: [.unix(folder("a")), .tcp(port: taken.port)])
             #expect(await streamFailure { try server.bind() } == .cannotListen)
-            #expect(fileMode(folder("a")) == nil && openDescriptors() == before)
+            #expect(fileMode(folder("a")) == nil && openChannels() == before)
             taken.stop()
             try server.bind()
             #expect(fileMode(folder("a")) != nil)

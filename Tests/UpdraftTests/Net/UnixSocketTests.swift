@@ -62,7 +62,7 @@ import UpdraftTesting
             let options = serverOptions { $0.backlog = 0 }
             let first = TCPServer(listeningOn: [.unix(folder("a"))], options: options)
             try first.bind()
-            let before = openDescriptors()
+            let before = openChannels()
             for isFull in [false, true] {
                 var clients: [IOStream] = []
                 while isFull, let client = try? await TCPClient.connect(to: address) {
@@ -74,7 +74,7 @@ import UpdraftTesting
                 #expect(error?.message.contains("is taken already") == true)
                 for client in clients { client.close() }
             }
-            #expect(openDescriptors() == before)
+            #expect(openChannels() == before)
             try first.listen { stream in try await echo(stream) }
             try await loop.waitUntilIdle()
             try await expectServed(address)
