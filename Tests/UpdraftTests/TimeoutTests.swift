@@ -79,6 +79,29 @@ import UpdraftTesting
         }
     }
 
+    /// Many more than are taken out at once: those that are still in the heap, too, can be removed,
+    /// and what is added meanwhile comes in a later turn, however early its deadline.
+    @Test func aRoundOfManyRunsWhatWasDueAtItsBeginAndNothingElse_E7_B10() async throws {
+        try await withVirtualLoop { loop in
+            var ran: [Int] = []
+            var timeouts: [Timeout] = []
+            var turns: Set<UInt64> = []
+            for number in 0..<300 {
+                let timeout = loop.callLater(.milliseconds(10)) {
+                    ran.append(number)
+                    turns.insert(loop.metrics.turns)
+                    guard number == 10 else { return }
+                    for other in [5, 11, 250] { loop.removeTimeout(timeouts[other]) }
+                    loop.callLater(.seconds(-1)) { ran.append(1_000) }
+                }
+                timeouts.append(timeout)
+            }
+            try await loop.sleep(for: .milliseconds(20))
+            #expect(ran == (0..<300).filter { $0 != 11 && $0 != 250 } + [1_000])
+            #expect(turns.count == 1)
+        }
+    }
+
     @Test func aPastDeadlineNeverRunsInsideTheCall_E7() async throws {
         try await withVirtualLoop { loop in
             var ran = false
