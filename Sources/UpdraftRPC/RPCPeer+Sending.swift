@@ -50,7 +50,9 @@ extension RPCPeer {
     /// Reads nothing more from a peer that does not read.
     private func holdBack() {
         guard case .off = stallWatch else { return }
-        stream.sendNow()
+        // Not more than its share: a peer that takes whatever it is sent would have the turn alone,
+        // one answer after the other, for as long as its requests last.
+        stream.sendShareNow()
         guard stream.unsentBytes > options.unsentHighMark else { return }
         apply(intake.holdBack(true))
         watchStall(sentBytes: stream.sentBytes, unchangedSince: loop.now)

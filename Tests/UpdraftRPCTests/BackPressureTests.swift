@@ -129,6 +129,32 @@ struct BackPressureTests {
         }
     }
 
+    /// As fast as a peer takes its answers, its neighbours have their turns between them.
+    @Test func answersToAPeerThatTakesAllLeaveInSharesOfATurn() async throws {
+        try await withLoop { loop in
+            let (near, far) = try MemoryStream.pair(on: loop, capacity: 1 << 26)
+            let methods = RPCMethods()
+            methods.register("big") { String(repeating: "x", count: 100_000) }
+            let peer = try RPCPeer(stream: near, methods: methods)
+            for id in 0..<200 {
+                let request: MessagePackValue = [0, .int(Int64(id)), "big", []]
+                try await far.write(try request.messagePackBytes())
+            }
+            var most: UInt64 = 0
+            var last: UInt64 = 0
+            while last < 200 * 100_000 {
+                try await loop.nextTurn()
+                most = max(most, near.sentBytes - last)
+                last = near.sentBytes
+            }
+            // The share is looked at before each send, which may be of all up to the mark.
+            let bound = loop.limits.streamBytesMax + peer.options.unsentHighMark + 200_000
+            #expect(most < UInt64(bound))
+            peer.close()
+            far.close()
+        }
+    }
+
     @Test func notificationsToAPeerThatDoesNotReadAreBounded() async throws {
         var options = RPCOptions()
         options.unsentBytesMax = 2_000_000

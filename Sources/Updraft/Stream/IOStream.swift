@@ -192,6 +192,13 @@ public final class IOStream {
         budgetTurn == loop.turnNumber && budgetSent >= loop.limits.streamBytesMax
     }
 
+    /// As `sendNow`, but no more than the stream's share of the turn; the rest follows later.
+    package func sendShareNow() {
+        loop.checkThread("IOStream")
+        readiness.insert(.write)
+        sendPending()
+    }
+
     func spend(_ bytes: Int, sent: Int = 0) {
         if budgetTurn != loop.turnNumber {
             budgetTurn = loop.turnNumber
