@@ -24,10 +24,11 @@
 int32_t cu_thread_number(void) { return thread_number(); }
 
 #if defined(THREAD_SIGNAL_CODE)
-enum { IDLE, REQUESTED, WRITING, DONE, STALE };
+enum step { IDLE, REQUESTED, WRITING, DONE, STALE };
 static struct {
-    _Atomic int state;
-    _Atomic int32_t thread;
+    // A step, and above it the number of the thread that is asked: in one word, so that a signal
+    // that comes late can't take the request that another thread has been sent meanwhile.
+    _Atomic uint64_t state;
     struct cu_pulse *pulse;
     int64_t busy_since;
     struct cu_sample sample;
@@ -68,19 +69,19 @@ static void take(void *context) {
     if (sample->count == 0 && address != 0) sample->frames[sample->count++] = address;
 }
 
+static uint64_t state_of(int32_t thread, enum step step) {
+    return (uint64_t)(uint32_t)thread << 8 | step;
+}
+
 static void on_request(int signal, siginfo_t *info, void *context) {
     int saved = errno;
-    if (atomic_load(&request.state) == REQUESTED &&
-        atomic_load(&request.thread) == cu_thread_number()) {
-        int expected = REQUESTED;
-        if (atomic_compare_exchange_strong(&request.state, &expected, WRITING)) {
-            // The request may have become another thread's between the look at it and here.
-            bool same = atomic_load(&request.thread) == cu_thread_number() &&
-                cu_pulse_busy_since(request.pulse) == request.busy_since;
-            if (same) take(context);
-            atomic_store(&request.state, same ? DONE : STALE);
-            sem_post(&answered);
-        }
+    int32_t thread = cu_thread_number();
+    uint64_t expected = state_of(thread, REQUESTED);
+    if (atomic_compare_exchange_strong(&request.state, &expected, state_of(thread, WRITING))) {
+        bool same = cu_pulse_busy_since(request.pulse) == request.busy_since;
+        if (same) take(context);
+        atomic_store(&request.state, state_of(thread, same ? DONE : STALE));
+        sem_post(&answered);
     } else if (!(info->si_code == THREAD_SIGNAL_CODE && info->si_pid == getpid())) {
         // Somebody else's: out-of-band data, or a handler that was there before ours.
         if (previous.sa_flags & SA_SIGINFO) {
@@ -120,33 +121,28 @@ int cu_sample_prepare(void) {
     return result;
 }
 
-static void wait_for_answer(void) {
-    while (sem_wait(&answered) < 0 && errno == EINTR) {}
+static int await_answer(int64_t timeout) {
+    struct timespec deadline = time_from_now(CLOCK_REALTIME, timeout);
+    while (sem_timedwait(&answered, &deadline) < 0) {
+        if (errno != EINTR) return -errno;
+    }
+    return 0;
 }
 
 static int take_sample(int32_t thread, struct cu_pulse *pulse, int64_t busy_since,
                        int64_t timeout, struct cu_sample *out) {
     request.pulse = pulse;
     request.busy_since = busy_since;
-    atomic_store(&request.thread, thread);
-    atomic_store(&request.state, REQUESTED);
-    int sent = signal_thread(thread, SIGURG);
-    if (sent < 0) {
-        atomic_store(&request.state, IDLE);
-        return sent;
-    }
-    struct timespec deadline = time_from_now(CLOCK_REALTIME, timeout);
-    int waited;
-    do waited = sem_timedwait(&answered, &deadline);
-    while (waited < 0 && errno == EINTR);
-    if (waited < 0) {
-        int expected = REQUESTED;
-        if (atomic_compare_exchange_strong(&request.state, &expected, IDLE)) return -ETIMEDOUT;
+    uint64_t expected = state_of(thread, REQUESTED);
+    atomic_store(&request.state, expected);
+    int result = signal_thread(thread, SIGURG);
+    if (result == 0) result = await_answer(timeout);
+    if (result < 0) {
+        if (atomic_compare_exchange_strong(&request.state, &expected, IDLE)) return result;
         // The handler has begun: its answer is a moment away.
-        wait_for_answer();
+        while (sem_wait(&answered) < 0 && errno == EINTR) {}
     }
-    int state = atomic_exchange(&request.state, IDLE);
-    if (state != DONE) return -ESTALE;
+    if (atomic_exchange(&request.state, IDLE) != state_of(thread, DONE)) return -ESTALE;
     *out = request.sample;
     return 0;
 }
