@@ -35,6 +35,10 @@ void cu_free(void *memory);
 // faulted in and cleared again, which takes longer than the message. That happens where nothing
 // else lives at the heap's end, which differs from build to build.
 //
+// More than 2 MiB at the end of a heap (malloc has several, for threads) is given back as before,
+// all but 128 KiB. Where more is held and freed in one turn, that is each time. The limit is no
+// higher so that what a peer's longest message took returns once it is handled.
+//
 // It is done as a program would that frees a block of 1 MiB: malloc adapts itself to that, and
 // does not where the user has chosen (MALLOC_TRIM_THRESHOLD_ and the like). Once per process.
 void cu_keep_freed_memory(void);
