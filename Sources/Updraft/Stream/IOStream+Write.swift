@@ -1,7 +1,7 @@
 // Writing: contract row J2, and DESIGN's "writes that mean it".
 extension IOStream {
     /// Writes bytes: they are accepted, in order, when this returns, and leave at the end of the
-    /// turn, together with whatever else was written in it.
+    /// turn, together with whatever else was written in it; a turn's share of them leaves at once.
     ///
     /// Waits while more than `options.highWaterMark` bytes are unsent, until no more than
     /// `options.lowWaterMark` are. See `flush` for "has left this process".
@@ -10,6 +10,7 @@ extension IOStream {
     ///   `CancellationError` or `TimeoutError` while it waits (the bytes stay accepted).
     public nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws {
         try accept(bytes)
+        sendWholeShare()
         if writeQueue.count > options.highWaterMark { try await waitForRoom() }
     }
 
@@ -22,6 +23,7 @@ extension IOStream {
     /// all of them in one system call where they fit. See `write(_:)` for the rest.
     public nonisolated(nonsending) func write(pieces: [[UInt8]]) async throws {
         for piece in pieces { try accept(piece) }
+        sendWholeShare()
         if writeQueue.count > options.highWaterMark { try await waitForRoom() }
     }
 
@@ -132,6 +134,12 @@ extension IOStream {
             isInFlushQueue = true
             loop.flushQueue.append(self)
         }
+    }
+
+    /// A turn's share has nothing more to wait for. Sent now, its memory serves what comes next,
+    /// instead of one share being held for each stream that writes in this turn.
+    private func sendWholeShare() {
+        if writeQueue.count >= loop.limits.streamBytesMax { sendPending() }
     }
 
     private nonisolated(nonsending) func waitForRoom() async throws {
