@@ -15,8 +15,8 @@ extension IOStream {
     ///
     /// They leave in the order of the calls, at once as far as the kernel takes them. What others
     /// write behind them is not waited for, which is what sets it apart from `write` and `flush`.
-    /// No bytes have left at once, whatever is unsent before them. Over TLS, bytes that were encrypted
-    /// together, some 64 KiB at the most, count as sent together.
+    /// An empty write is done at once, whatever is unsent before it. Over TLS, bytes that were
+    /// encrypted together, some 64 KiB at the most, count as sent together.
     ///
     /// ```swift
     /// try await stream.writeAndFlush("saved\n")
@@ -54,8 +54,9 @@ extension IOStream {
     ///
     /// The calls come in the order of the writes, each in a later callback on the loop's thread,
     /// never inside this one or another call of the stream's; before those of `onClose`. Tasks that
-    /// wait for their bytes go on in the same order. No bytes have left at once: their call comes next, whatever is unsent before them. There are never
-    /// more of them outstanding than bytes are unsent, so that `options.writeBufferMax` bounds them.
+    /// wait for their bytes go on in the same order. An empty write is told of next, whatever is
+    /// unsent before it. There are never more calls outstanding than bytes are unsent, so that
+    /// `options.writeBufferMax` bounds them.
     ///
     /// `onSent` gets the running task's locals as they are now, as with `IOLoop.addCallback`. What
     /// it throws goes to `onUnhandledError`.
