@@ -61,9 +61,9 @@ extension IOStream {
     /// `onSent` gets the running task's locals as they are now, as with `IOLoop.addCallback`. What
     /// it throws goes to `onUnhandledError`.
     ///
-    /// - Parameter onSent: Gets success, also if `close` or `endWriting` was called meanwhile, since
-    ///   both send what was written; or the reason why the stream closed before all of the bytes
-    ///   had left.
+    /// - Parameter onSent: Gets success, also if `close` or `endWriting` was called meanwhile: both
+    ///   send what was written. Or the reason why the stream closed before all of the bytes had
+    ///   left.
     /// - Throws: As `enqueue(_:)`. `onSent` is not called then.
     public func enqueue(
         _ bytes: [UInt8], onSent: @escaping (Result<Void, StreamError>) throws -> Void
