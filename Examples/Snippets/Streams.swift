@@ -17,6 +17,19 @@ func sendOrGiveUp(_ page: [UInt8], to stream: IOStream) async throws {
     }
 }
 
+final class LagCounter {
+    var pending = 0
+    var lastError: StreamError?
+}
+
+func send(_ update: [UInt8], to player: IOStream, lag: LagCounter) throws {
+    lag.pending += 1
+    try player.enqueue(update) { result in
+        lag.pending -= 1
+        if case .failure(let error) = result { lag.lastError = error }
+    }
+}
+
 func tell(_ players: [IOStream], _ update: [UInt8]) {
     for player in players where !player.isClosed {
         if player.unsentBytes > 1_048_576 {

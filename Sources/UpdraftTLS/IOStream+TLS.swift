@@ -103,7 +103,8 @@ extension IOStream {
         try checkIdle()
         if isBefore { try refuseEarlyInput() }
         do {
-            try await flush()
+            // Whoever is told that bytes have left may write more.
+            repeat { try await flush() } while isWriting
         } catch {
             // Cancelled or timed out: the peer expects TLS behind what has not left yet.
             if !isClosed { abort() }

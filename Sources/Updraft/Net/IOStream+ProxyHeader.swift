@@ -7,7 +7,8 @@ extension IOStream {
     ///
     /// - Parameter bytesMax: The length of the longest header that is taken.
     /// - Throws: `StreamError` with `.invalidProxyHeader`, after which the stream is of no use:
-    ///   close it; otherwise as `read(into:)`.
+    ///   close it; otherwise as `read(into:)`, and the bytes that came stay for the next read, or
+    ///   for another call of this.
     public nonisolated(nonsending) func readProxyHeader(
         bytesMax: Int = 4_096
     ) async throws -> ProxyProtocol.Header {
@@ -17,8 +18,13 @@ extension IOStream {
             case .incomplete(let missing):
                 var piece = [UInt8](repeating: 0, count: missing)
                 // What came is judged at once, so that a wrong peer need not be waited for.
-                let count = try await read(into: &piece, partial: true)
-                bytes += piece[..<count]
+                do {
+                    let count = try await read(into: &piece, partial: true)
+                    bytes += piece[..<count]
+                } catch {
+                    readBuffer.putBack(bytes[...])
+                    throw error
+                }
             case .complete(let header, _):
                 return header
             }

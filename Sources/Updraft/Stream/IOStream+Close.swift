@@ -165,14 +165,13 @@ extension IOStream {
         droppedTotal = UInt64(writeQueue.count)
         writeQueue.removeAll(&loop.buffers)
         lowUnsentRequest = nil
-        let senders = sendWaiters
         let callbacks = closeCallbacks
         let consumer = consumer
         closeCallbacks = []
         self.consumer = nil
+        answerSendLine(reason)
         for callback in callbacks { loop.runSoon(callback.action) }
         if let consumer { loop.runSoon { consumer.onEnd(reason) } }
-        for sender in senders { sender.waiter.fire(reason) }
         // Without the reason: what is buffered may satisfy the read; if not, it meets the reason.
         readWaiter.fire()
     }

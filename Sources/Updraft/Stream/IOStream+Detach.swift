@@ -41,7 +41,7 @@ extension IOStream {
         if !writeQueue.isEmpty {
             return StreamError(.cannotDetach, "\(unsentBytes) bytes are unsent; flush them first.")
         }
-        if !sendWaiters.isEmpty {
+        if sendLine?.hasTasks == true {
             return StreamError(.cannotDetach, "A task waits for its bytes to be sent.")
         }
         return nil

@@ -17,6 +17,6 @@ extension IOStream {
         }
         if input == .ended { text += ", the peer has ended" }
         if !writeQueue.isEmpty { text += ", \(unsentBytes) bytes unsent" }
-        return SinkReport(text: text, waiters: [readWaiter] + sendWaiters.map(\.waiter))
+        return SinkReport(text: text, waiters: [readWaiter] + (sendLine?.tasks ?? []))
     }
 }

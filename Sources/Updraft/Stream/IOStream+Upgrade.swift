@@ -23,7 +23,7 @@ extension IOStream {
             return .closed(StreamError(.endOfStream, "The peer ended the stream."))
         }
         if isReading || consumer != nil { return .isReading }
-        if !sendWaiters.isEmpty { return .isWriting }
+        if sendLine?.hasTasks == true { return .isWriting }
         return readBuffer.isEmpty ? nil : .unreadBytes(readBuffer.count)
     }
 

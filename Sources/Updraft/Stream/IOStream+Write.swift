@@ -4,7 +4,8 @@ extension IOStream {
     /// turn, together with whatever else was written in it; a turn's share of them leaves at once.
     ///
     /// Waits while more than `options.highWaterMark` bytes are unsent, until no more than
-    /// `options.lowWaterMark` are. See `flush` for "has left this process".
+    /// `options.lowWaterMark` are. See `writeAndFlush` for "these have left this process", and
+    /// `flush` for "everything has".
     ///
     /// - Throws: `StreamError` with `.closed` if the stream is or becomes closed;
     ///   `CancellationError` or `TimeoutError` while it waits (the bytes stay accepted).
@@ -29,6 +30,8 @@ extension IOStream {
 
     /// Writes without waiting, from callbacks and handlers.
     ///
+    /// `enqueue(_:onSent:)` tells when they have left.
+    ///
     /// - Throws: `StreamError` with `.bufferFull` if more than `options.writeBufferMax` bytes would
     ///   be unsent (nothing is queued then), with `.closed` if the stream is closed.
     public func enqueue(_ bytes: [UInt8]) throws {
@@ -49,21 +52,17 @@ extension IOStream {
         try bytes.withUnsafeBytes { try enqueue(copying: $0) }
     }
 
+    /// Writes text as UTF-8 without waiting; see `enqueue(_:)` for bytes.
+    public func enqueue(_ text: String) throws {
+        try enqueue(Array(text.utf8))
+    }
+
     /// Copies bytes that are valid during the call only; otherwise as `enqueue(_:)`.
     package func enqueue(copying bytes: UnsafeRawBufferPointer) throws {
         if bufferedBytes + bytes.count > options.writeBufferMax { throw bufferFull() }
         try checkWritable()
         writeQueue.append(bytes, pool: &loop.buffers)
         written(bytes.count)
-    }
-
-    /// Waits until everything written so far has left this process: the kernel has it.
-    ///
-    /// - Throws: `StreamError` with `.closed` if the stream closes first.
-    public nonisolated(nonsending) func flush() async throws {
-        loop.checkThread("IOStream.flush")
-        sendPending()
-        try await waitUntilSent(writtenTotal)
     }
 
     /// Ends the sending direction after what was written: the peer's reads end, ours go on.
@@ -105,7 +104,7 @@ extension IOStream {
         loop.runSoon(request.callback)
     }
 
-    private func accept(_ bytes: [UInt8]) throws {
+    func accept(_ bytes: [UInt8]) throws {
         try checkWritable()
         writeQueue.append(bytes, pool: &loop.buffers)
         written(bytes.count)
@@ -146,24 +145,9 @@ extension IOStream {
         sendPending()
         let excess = writeQueue.count - options.lowWaterMark
         if writeQueue.count > options.highWaterMark, excess > 0 {
-            let sent = writtenTotal - UInt64(writeQueue.count)
-            try await waitUntilSent(sent + UInt64(excess))
+            try await waitUntilSent(sentTotal + UInt64(excess), .room)
         }
     }
-
-    nonisolated(nonsending) func waitUntilSent(_ target: UInt64) async throws {
-        if case .closed(let reason) = phase {
-            if sentTotal >= target { return }
-            throw reason
-        }
-        guard sentTotal < target else { return }
-        let waiter = Waiter(loop: loop)
-        sendWaiters.append(SendWaiter(target: target, waiter: waiter))
-        defer { sendWaiters.removeAll { $0.waiter === waiter } }
-        try await waiter.wait(for: .sending)
-    }
-
-    private var sentTotal: UInt64 { writtenTotal - droppedTotal - UInt64(writeQueue.count) }
 
     /// Sends as much as the transport takes now.
     ///
@@ -190,7 +174,7 @@ extension IOStream {
         }
         if writeQueue.isEmpty { allSent() }
         answerLowUnsentRequest()
-        wakeSendWaiters()
+        wakeSendLine()
     }
 
     /// The loop's other streams have their share first.
@@ -210,14 +194,6 @@ extension IOStream {
             transport.shutdownWrite()
         }
         if case .closing = phase { finishClosing() }
-    }
-
-    private func wakeSendWaiters() {
-        if sendWaiters.isEmpty { return }
-        // Not in the order of their targets: a write waits for less than a flush before it.
-        let sent = sentTotal
-        let due = sendWaiters.filter { $0.target <= sent }
-        for entry in due { entry.waiter.fire() }
     }
 }
 

@@ -47,7 +47,8 @@ public final class IOStream {
     @exclusivity(unchecked) var writtenTotal: UInt64 = 0
     /// Bytes that were written and never sent, because the stream closed first.
     var droppedTotal: UInt64 = 0
-    @exclusivity(unchecked) var sendWaiters: [SendWaiter] = []
+    /// Who waits for bytes to leave; made when somebody does.
+    @exclusivity(unchecked) var sendLine: SendLine?
     @exclusivity(unchecked) var isInFlushQueue = false
     var isSendScheduled = false
     @exclusivity(unchecked) var lowUnsentRequest: LowUnsentRequest?
@@ -78,12 +79,6 @@ public final class IOStream {
         /// `endWriting` was called: ended once all is sent.
         case ending
         case ended
-    }
-
-    struct SendWaiter {
-        /// Wake when so many bytes in all have been sent.
-        let target: UInt64
-        let waiter: Waiter
     }
 
     /// A class, like the two below it: what few streams have is a pointer in all of them.
