@@ -17,29 +17,59 @@ nonisolated(nonsending) func sendStatus(to stream: IOStream, loop: IOLoop) async
     }
 }
 
-/// Calls `action` whenever the time of day matches, as long as the task is not cancelled.
-nonisolated(nonsending) func onTheWallClock(
-    _ loop: IOLoop, matching time: DateComponents, in calendar: Calendar,
-    now: () -> Date = { Date() }, action: () async throws -> Void
-) async throws {
-    var last = now()
-    while let due = calendar.nextDate(after: last, matching: time, matchingPolicy: .nextTime) {
-        var left = due.timeIntervalSince(now())
-        while left > 0 {
-            // Not in one sleep: the loop's clock does not see when the time of day is set.
-            try await loop.sleep(for: .seconds(min(left, 60)))
-            left = due.timeIntervalSince(now())
-        }
-        try await action()
-        // A clock that was set back must not bring the same evening twice.
-        last = max(due, now())
+/// Runs an action whenever the time of day matches, until it is cancelled.
+final class WallClockAlarm {
+    private let loop: IOLoop
+    private let time: DateComponents
+    private let calendar: Calendar
+    private let now: () -> Date
+    private let action: () throws -> Void
+    private var due: Date?
+    private var timeout: Timeout?
+
+    init(
+        _ loop: IOLoop, matching time: DateComponents, in calendar: Calendar,
+        now: @escaping () -> Date = { Date() }, action: @escaping () throws -> Void
+    ) {
+        self.loop = loop
+        self.time = time
+        self.calendar = calendar
+        self.now = now
+        self.action = action
+        setDue(after: now())
+        arm()
+    }
+
+    func cancel() {
+        due = nil
+        if let timeout { loop.removeTimeout(timeout) }
+    }
+
+    private func setDue(after date: Date) {
+        due = calendar.nextDate(after: date, matching: time, matchingPolicy: .nextTime)
+    }
+
+    private func arm() {
+        guard let due else { return }
+        // Not in one step: the loop's clock does not see when the time of day is set.
+        let step = min(due.timeIntervalSince(now()), 60)
+        timeout = loop.callAt(loop.now.advanced(by: .seconds(step))) { [self] in try look() }
+    }
+
+    private func look() throws {
+        defer { arm() }
+        let date = now()
+        guard let due, due <= date else { return }
+        // A clock that is set back during the action must not bring the same evening twice.
+        setDue(after: max(due, date))
+        try action()
     }
 }
 
-nonisolated(nonsending) func closeTheShopEveryEvening(loop: IOLoop) async throws {
+func closeTheShopEveryEvening(loop: IOLoop) -> WallClockAlarm {
     var calendar = Calendar(identifier: .gregorian)
     calendar.timeZone = TimeZone(identifier: "Europe/Berlin") ?? .gmt
-    try await onTheWallClock(loop, matching: DateComponents(hour: 21), in: calendar) {
+    return WallClockAlarm(loop, matching: DateComponents(hour: 21), in: calendar) {
         print("closing time")
     }
 }

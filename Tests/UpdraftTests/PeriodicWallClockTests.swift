@@ -13,35 +13,54 @@ import UpdraftTesting
         return calendar
     }()
 
-    /// The local times at which an evening's action ran, from a start, for some days.
-    private nonisolated(nonsending) func evenings(
-        from start: String, days: Double, on loop: IOLoop, hour: Int = 21, minute: Int = 0,
-        set clock: (_ day: Int) -> TimeInterval = { _ in 0 }
-    ) async throws -> [String] {
-        let calendar = PeriodicWallClockTests.berlin
+    private static let local: DateFormatter = {
         let local = DateFormatter()
         local.locale = Locale(identifier: "en_US_POSIX")
-        local.timeZone = calendar.timeZone
+        local.timeZone = berlin.timeZone
         local.dateFormat = "yyyy-MM-dd HH:mm"
-        let startDate = try #require(local.date(from: start))
-        let begin = loop.now
-        var offset: TimeInterval = 0
-        let wall = {
-            startDate.addingTimeInterval(offset + begin.duration(to: loop.now) / .seconds(1))
+        return local
+    }()
+
+    /// A time of day that goes with the loop's clock until it is set.
+    private final class WallClock {
+        private let loop: IOLoop
+        private let start: Date
+        private let begin: LoopInstant
+        private var offset: TimeInterval = 0
+
+        init(_ loop: IOLoop, _ start: String) throws {
+            self.loop = loop
+            self.start = try #require(PeriodicWallClockTests.local.date(from: start))
+            begin = loop.now
         }
+
+        var date: Date {
+            start.addingTimeInterval(offset + begin.duration(to: loop.now) / .seconds(1))
+        }
+
+        var text: String { PeriodicWallClockTests.local.string(from: date) }
+
+        func set(by seconds: TimeInterval) { offset += seconds }
+    }
+
+    private func alarm(
+        _ loop: IOLoop, _ wall: WallClock, hour: Int = 21, minute: Int = 0,
+        action: @escaping () throws -> Void
+    ) -> WallClockAlarm {
+        WallClockAlarm(
+            loop, matching: DateComponents(hour: hour, minute: minute),
+            in: PeriodicWallClockTests.berlin, now: { wall.date }, action: action)
+    }
+
+    /// The local times at which an evening's action ran, from a start, for some days.
+    private nonisolated(nonsending) func evenings(
+        from start: String, days: Double, on loop: IOLoop, hour: Int = 21, minute: Int = 0
+    ) async throws -> [String] {
+        let wall = try WallClock(loop, start)
         var ran: [String] = []
-        let error = await failure {
-            try await withTimeout(.seconds(days * 86_400)) {
-                try await onTheWallClock(
-                    loop, matching: DateComponents(hour: hour, minute: minute), in: calendar,
-                    now: wall
-                ) {
-                    ran.append(local.string(from: wall()))
-                    offset += clock(ran.count)
-                }
-            }
-        }
-        #expect(error is TimeoutError)
+        let alarm = alarm(loop, wall, hour: hour, minute: minute) { ran.append(wall.text) }
+        try await loop.sleep(for: .seconds(days * 86_400))
+        alarm.cancel()
         return ran
     }
 
@@ -72,10 +91,50 @@ import UpdraftTesting
 
     @Test func aClockThatIsSetBackBringsNoEveningTwice() async throws {
         try await withVirtualLoop { loop in
-            let ran = try await evenings(from: "2026-06-01 20:00", days: 2, on: loop) { day in
-                day == 1 ? -1_800 : 0
+            let wall = try WallClock(loop, "2026-06-01 20:00")
+            var ran: [String] = []
+            let alarm = alarm(loop, wall) {
+                ran.append(wall.text)
+                if ran.count == 1 { wall.set(by: -1_800) }
             }
+            try await loop.sleep(for: .seconds(2 * 86_400))
+            alarm.cancel()
             #expect(ran == ["2026-06-01 21:00", "2026-06-02 21:00"])
         }
     }
+
+    @Test func aClockThatIsSetMeanwhileIsFollowedWithinAMinute() async throws {
+        try await withVirtualLoop { loop in
+            let wall = try WallClock(loop, "2026-06-01 15:00")
+            var ran: [String] = []
+            let alarm = alarm(loop, wall) { ran.append(wall.text) }
+            try await loop.sleep(for: .seconds(30))
+            wall.set(by: 5.99 * 3_600)  // 20:59:54
+            try await loop.sleep(for: .seconds(60))
+            #expect(ran == ["2026-06-01 21:00"])
+            wall.set(by: -86_400)  // One evening back: it has been.
+            try await loop.sleep(for: .seconds(86_400))
+            #expect(ran == ["2026-06-01 21:00"])
+            wall.set(by: 23.9 * 3_600)
+            try await loop.sleep(for: .seconds(720))
+            #expect(ran == ["2026-06-01 21:00", "2026-06-02 21:00"])
+            alarm.cancel()
+        }
+    }
+
+    @Test func anActionThatFailsIsReportedAndTheNextEveningComes() async throws {
+        try await withVirtualLoop { loop in
+            var errors: [String] = []
+            loop.onUnhandledError = { error, _ in errors.append("\(error)") }
+            let wall = try WallClock(loop, "2026-06-01 20:00")
+            let alarm = alarm(loop, wall) { throw Late() }
+            try await loop.sleep(for: .seconds(2 * 86_400))
+            #expect(errors == ["Late()", "Late()"])
+            alarm.cancel()
+            try await loop.sleep(for: .seconds(86_400))
+            #expect(errors.count == 2)
+        }
+    }
 }
+
+private struct Late: Error {}
