@@ -212,4 +212,28 @@ import UpdraftTesting
             }
         }
     }
+
+    /// Of one socket that lives on.
+    @Test func aSocketForgetsWaitsThatWereGivenUp() async throws {
+        try await withLoop { loop in
+            var options = UDPSocket.Options()
+            options.sendQueueMax = 10
+            let (near, far) = (try UDPSocket(options: options), try UDPSocket())
+            let address = far.localAddress
+            try await loop.turns(2)
+            // As after a send that found no room.
+            near.readiness.subtract(.write)
+            try await near.send("the queue is full".bytes, to: address)
+            try await expectNoGrowth(on: loop, times: 50) {
+                try await expectCancellation(on: loop, "send", early: false) {
+                    try await near.send("never".bytes, to: address)
+                }
+                try await expectCancellation(on: loop, "receive", early: false) {
+                    _ = try await far.receive()
+                }
+            }
+            near.close()
+            far.close()
+        }
+    }
 }

@@ -207,6 +207,28 @@ import UpdraftTesting
         }
     }
 
+    /// Of one stream that lives on: what waits has a place in its lists.
+    @Test("no memory grows with waits to send and to close that were given up")
+    func aStreamForgetsWaitsToSendAndToCloseThatWereGivenUp() async throws {
+        try await withVirtualLoop { loop in
+            let (near, far) = try MemoryStream.pair(on: loop)
+            try near.enqueue([UInt8](repeating: 1, count: TransportKind.memory.surfeit))
+            // What the other end has room for leaves.
+            try await loop.turns(until: { near.unsentBytes < TransportKind.memory.surfeit })
+            try await loop.turns(3)
+            try await expectNoGrowth(on: loop, times: 50) {
+                try await expectCancellation(on: loop, "flush", early: false) {
+                    try await near.flush()
+                }
+                try await expectCancellation(on: loop, "closed", early: false) {
+                    try await near.closed()
+                }
+            }
+            near.abort()
+            far.abort()
+        }
+    }
+
     /// A whole life of a connection, cancelled after each number of turns until it gets to its end.
     @Test("cancellation at every await", arguments: [false, true])
     func aProgramCanBeCancelledInAnyTurn(isTLS: Bool) async throws {

@@ -1,5 +1,6 @@
-/// What tests say they hold: the rows in their names (`_3_2_17`, `_J15`) and those behind `Held:`
-/// or `Conformance` in the comment right above them.
+/// What tests say they hold: the rows in their names (`_3_2_17`, `_J15`), those that their display
+/// names begin with (`K5, K6: …`), and those behind `Held:` or `Conformance` in the comment right
+/// above them.
 struct ContractClaims {
     struct Claim {
         let row: String
@@ -23,7 +24,9 @@ struct ContractClaims {
                 tests.contains(Substring(name))
             else { return [] }
             let head = ContractCitations.head(file, index)
-            let rows = Set(rows(inName: name) + head.flatMap(rows(inComment:)))
+            let rows = Set(
+                rows(inName: name) + head.flatMap(rows(inDisplayName:))
+                    + head.flatMap(rows(inComment:)))
             return rows.sorted().map { Claim(row: $0, test: name, file: file, line: index + 1) }
         }
     }
@@ -43,6 +46,32 @@ struct ContractClaims {
             } else {
                 section = ""
                 if isLettered(word) { rows.append(String(word)) }
+            }
+        }
+        return rows
+    }
+
+    /// Those of `@Test("3.2-39, 40, K5: a certificate")`: what is before the colon, if it is rows
+    /// and nothing else.
+    static func rows(inDisplayName line: Substring) -> [String] {
+        guard let start = line.firstRange(of: "@Test(\"")?.upperBound,
+            let end = line[start...].firstIndex(where: { $0 == ":" || $0 == "\"" }),
+            line[end] == ":"
+        else { return [] }
+        var section = ""
+        var rows: [String] = []
+        for word in line[start..<end].split(separator: ",") {
+            let word = word.drop { $0 == " " }
+            let parts = word.split { $0 == "." || $0 == "-" }
+            if isLettered(word) {
+                rows.append(String(word))
+            } else if (2...3).contains(parts.count), parts.allSatisfy(isNumber) {
+                section = "\(parts[0]).\(parts[1])."
+                if parts.count == 3 { rows.append(section + parts[2]) }
+            } else if isNumber(word), !section.isEmpty {
+                rows.append(section + word)
+            } else {
+                return []
             }
         }
         return rows

@@ -7,7 +7,7 @@ import Testing
             path: "Tests/UpdraftTests/LoopTests.swift",
             text: """
                 @Suite struct LoopTests {
-                    @Test func startsOnce_A1() {}
+                    @Test func startsOnce_A9() {}
                     @Test(arguments: [1, 2])
                     func stopsTwice(number: Int) {}
                     func helper() {}
@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test func rowsWithTestsThatExistAreHeld() {
-        #expect(messages("| A1 | it starts | held | `LoopTests/startsOnce_A1` |").isEmpty)
+        #expect(messages("| A1 | it starts | held | `LoopTests/startsOnce_A9` |").isEmpty)
         #expect(
             messages(
                 "| A1 | it starts | held | `LoopTests/stopsTwice`, `test_echo.py::test_it_echoes` |"
@@ -62,7 +62,7 @@ import Testing
 
     @Test(arguments: [
         "LoopTests/startsTwice", "LoopTests/helper", "LoopTests/commentedOut",
-        "OtherTests/startsOnce_A1", "startsOnce_A1", "test_echo.py::helper",
+        "OtherTests/startsOnce_A9", "startsOnce_A9", "test_echo.py::helper",
         "test_other.py::test_it_echoes", "scripts/gone", "README.md",
     ])
     func aTestThatThereIsNotIsReported(name: String) {
@@ -78,7 +78,7 @@ import Testing
 
     @Test(arguments: ["differs", "left out", "left out:", "differs: so so"])
     func aDifferenceWithoutAReasonIsReported(verdict: String) {
-        let found = messages("| A2 | it starts | \(verdict) | `LoopTests/startsOnce_A1` |")
+        let found = messages("| A2 | it starts | \(verdict) | `LoopTests/startsOnce_A9` |")
         #expect(found == ["5: row A2 does not say why"])
     }
 
@@ -100,7 +100,7 @@ import Testing
     @Test(arguments: [
         ("3.1.4", "LoopTests/endsOnce_3_1_44"), ("3.1.44", "LoopTests/endsTwice"),
         ("3.1.5", "LoopTests/talks"), ("3.6.2", "test_echo.py::test_it_echoes"),
-        ("3.7.l2", "LoopTests/startsOnce_A1"), ("3.4.2", "LoopTests/races_3_4_22_23"),
+        ("3.7.l2", "LoopTests/startsOnce_A9"), ("3.4.2", "LoopTests/races_3_4_22_23"),
         ("3.2.3", "LoopTests/checks"),
     ])
     func aRowOfTheListsThatNoTestOfItsCitesIsReported(row: String, test: String) {
@@ -110,7 +110,8 @@ import Testing
 
     @Test(arguments: [
         ("3.1.44", "endsOnce_3_1_44", 6), ("3.4.23", "races_3_4_22_23", 11),
-        ("3.2.6", "ends", 18), ("3.2.7", "ends", 18),
+        ("3.2.6", "ends", 18), ("3.2.7", "ends", 18), ("A9", "startsOnce_A9", 2),
+        ("J4", "ends", 18), ("3.6.2", "talks", 10), ("3.2.40", "checks", 12),
     ])
     func aTestThatItsRowDoesNotNameIsReported(row: String, test: String, line: Int) {
         let found = messages("| \(row) | it ends | held | `scripts/check-hops` |")
@@ -118,7 +119,7 @@ import Testing
         #expect(messages("| \(row) | it ends | held | `LoopTests/\(test)` |").isEmpty)
     }
 
-    @Test(arguments: [("A1", "startsOnce_A1", 2), ("J4", "ends", 18), ("3.2.6", "ends", 18)])
+    @Test(arguments: [("A9", "startsOnce_A9", 2), ("J4", "ends", 18), ("3.2.6", "ends", 18)])
     func aTestOfARowThatIsLeftOutIsReported(row: String, test: String, line: Int) {
         let found = messages("| \(row) | it ends | left out: the language has none | |")
         #expect(found == ["\(line): \(test) holds row \(row), which is left out"])
@@ -139,6 +140,14 @@ import Testing
                 "3.2.12", "J4",
             ])
         #expect(ContractClaims.rows(inComment: "/// Contract row 3.2.1.") == [])
+        let rows = [
+            ("K5, K6: it says so", ["K5", "K6"]), ("3.2-39, 40: one", ["3.2.39", "3.2.40"]),
+            ("3.6, 9: one", ["3.6.9"]), ("3.3.8, 3.5.7: one", ["3.3.8", "3.5.7"]),
+            ("2.2, CRIME: one", []), ("STARTTLS: one", []), ("K5 and no colon", []),
+        ]
+        for (name, rows) in rows {
+            #expect(ContractClaims.rows(inDisplayName: "    @Test(\"\(name)\")") == rows)
+        }
     }
 
     @Test(arguments: ["", "open", "Held", "to do: some day soon"])
@@ -148,7 +157,7 @@ import Testing
     }
 
     @Test func rowsThatAreMissingTwiceThereOrTornAreReported() {
-        let row = "| A1 | it starts | held | `LoopTests/startsOnce_A1` |"
+        let row = "| A1 | it starts | held | `LoopTests/startsOnce_A9` |"
         #expect(messages(row, required: ["A1", "A2"]) == ["1: row A2 is missing"])
         #expect(messages(row, row) == ["6: row A1 stands in line 5 already"])
         #expect(messages("| A1 | a | b | held | |") == ["5: a row has four cells"])

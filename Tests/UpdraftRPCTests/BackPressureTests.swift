@@ -155,6 +155,27 @@ struct BackPressureTests {
         }
     }
 
+    /// That a peer has taken something is told in a later turn.
+    @Test func aPeerThatHasTakenWhatItGotIsNotCutOffBeforeThatIsTold() async throws {
+        try await withLoop { loop in
+            let (near, far) = MemoryTransport.pair(on: loop, capacity: 1_000_000)
+            var options = RPCOptions()
+            options.unsentBytesMax = 2_000_000
+            let peer = try RPCPeer(stream: IOStream(near, loop: loop), options: options)
+            let text = String(repeating: "x", count: 100_000)
+            // What lies unsent is more than the high mark: it is waited for.
+            for _ in 0..<25 { try peer.notify("event", text) }
+            var bytes = [UInt8](repeating: 0, count: 1_000_000)
+            guard case .bytes(1_000_000) = try bytes.withUnsafeMutableBytes(far.read(into:)) else {
+                Issue.record("The peer got less than there was room for.")
+                return
+            }
+            for _ in 0..<10 { try peer.notify("event", text) }
+            #expect(!peer.isClosed)
+            peer.abort()
+        }
+    }
+
     @Test func notificationsToAPeerThatDoesNotReadAreBounded() async throws {
         var options = RPCOptions()
         options.unsentBytesMax = 2_000_000

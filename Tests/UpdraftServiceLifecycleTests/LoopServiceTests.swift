@@ -121,7 +121,7 @@
         }
 
         @Test(.timeLimit(.minutes(1)))
-        func severalLoopsShareThePortAndStopTogether_P1() async throws {
+        func severalLoopsShareThePortAndStopTogether() async throws {
             let names = Mutex<Set<String>>([])
             let started = Promise<Void>()
             let service = LoopService(name: "web", loops: 3) { loop in

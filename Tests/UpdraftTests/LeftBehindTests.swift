@@ -40,7 +40,7 @@ import UpdraftTesting
         #expect(cut == 1)
     }
 
-    @Test func aLoopEndsAlthoughATaskWaitsForSomethingElse_A9() async throws {
+    @Test func aLoopEndsAlthoughATaskWaitsForSomethingElse() async throws {
         let foreign = Foreign()
         let pipe = SystemPipe()
         let (readEnd, writeEnd) = (pipe.readEnd, pipe.writeEnd)

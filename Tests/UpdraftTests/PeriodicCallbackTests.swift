@@ -228,7 +228,7 @@ import UpdraftTesting
         }
     }
 
-    @Test func whatOutlivesItsLoopDoesNothing_F1() async throws {
+    @Test func whatOutlivesItsLoopDoesNothing() async throws {
         try await onFreshThread {
             let loop = try IOLoop()
             let periodic = try PeriodicCallback(every: .milliseconds(1)) {}

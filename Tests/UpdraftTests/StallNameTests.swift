@@ -137,6 +137,12 @@ import UpdraftTesting
             #expect(before >= 2)
             loop.setBlockingSignalThreshold(.seconds(3_600)) { _ in }
             #expect(names.count == before)
+            // What begins while it is watched has its name until it ends.
+            var name: TaskName?
+            await loop.spawn(name: "watched") { name = names.name(of: runningTask, asOf: .max) }
+                .value
+            #expect(name?.description == "task 'watched'")
+            #expect(names.count == before)
             sleeper.cancel()
             await sleeper.value
             #expect(names.count == before - 1)

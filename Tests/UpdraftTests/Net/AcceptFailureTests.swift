@@ -156,7 +156,7 @@ import UpdraftTesting
         }
     }
 
-    @Test func theSpareDescriptorNeedsNoFile_K8() async throws {
+    @Test func theSpareDescriptorNeedsNoFile_W5() async throws {
         var spare = SpareDescriptor()
         let next = dup(0)
         close(next)

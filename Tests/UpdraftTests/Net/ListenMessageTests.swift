@@ -65,8 +65,8 @@ import UpdraftTesting
         }
     }
 
-    @Test("K5, K6: a server that serves, or has been stopped, says so to who calls listen")
-    func listenOnAServerThatServesOrWasStoppedThrows_K5() async throws {
+    @Test("K2, K6: a server that serves, or has been stopped, says so to who calls listen")
+    func listenOnAServerThatServesOrWasStoppedThrows_K2_K6() async throws {
         try await withLoop { loop in
             var troubles = 0
             loop.onUnhandledError = { _, _ in troubles += 1 }

@@ -170,7 +170,7 @@ import UpdraftTesting
     }
 
     @Test(arguments: PollerKind.tested)
-    func anIdleLoopUsesNoCPU_A1(_ kind: PollerKind) async throws {
+    func anIdleLoopUsesNoCPU_B4_H6(_ kind: PollerKind) async throws {
         try await withLoop(poller: kind) { loop in
             let (near, far) = try await connectedPair(on: loop)
             let listener = TCPServer(port: 0)

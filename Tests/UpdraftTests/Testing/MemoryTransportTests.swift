@@ -45,7 +45,7 @@ import UpdraftTesting
         }
     }
 
-    @Test func theEndOfADirectionComesAfterItsBytes_J() async throws {
+    @Test func theEndOfADirectionComesAfterItsBytes() async throws {
         try await withLoop { loop in
             let (near, far) = MemoryTransport.pair(on: loop)
             #expect(write("last", to: near) == 4)
