@@ -13,7 +13,9 @@
     /// ```
     ///
     /// Compile it once and use it often, from any thread. It matches bytes, not characters, unless
-    /// it begins with `(*UTF)`. Needs the trait `Regex`.
+    /// it begins with `(*UTF)`. A multi-line `^` matches behind every newline, also behind one that
+    /// ends the stream: else what a newline means would depend on whether more has come already.
+    /// Needs the trait `Regex`.
     public final class BytePattern: @unchecked Sendable {
         /// The expression.
         public let text: String
@@ -34,9 +36,9 @@
             var number: Int32 = 0
             var place = 0
             let bytes = Array(text.utf8)
+            let options = UInt32(PCRE2_NEVER_BACKSLASH_C) | UInt32(PCRE2_ALT_CIRCUMFLEX)
             guard
-                let code = pcre2_compile_8(
-                    bytes, bytes.count, UInt32(PCRE2_NEVER_BACKSLASH_C), &number, &place, nil),
+                let code = pcre2_compile_8(bytes, bytes.count, options, &number, &place, nil),
                 let limits = pcre2_match_context_create_8(nil)
             else {
                 let reason = number == 0 ? "out of memory" : BytePattern.message(number)
@@ -177,14 +179,12 @@
             otherCase = inEitherCase && isLetter ? byte ^ 0x20 : nil
         }
 
-        func isIn(_ bytes: UnsafeRawBufferPointer) -> Bool {
-            if RequiredByte.contains(bytes, byte) { return true }
-            return otherCase.map { RequiredByte.contains(bytes, $0) } ?? false
-        }
-
-        private static func contains(_ bytes: UnsafeRawBufferPointer, _ byte: UInt8) -> Bool {
-            guard let base = bytes.baseAddress else { return false }
-            return withUnsafePointer(to: byte) { cu_find(base, bytes.count, $0, 1) } >= 0
+        /// The first place where it stands.
+        func firstIndex(in bytes: UnsafeRawBufferPointer) -> Int? {
+            if let otherCase { return bytes.firstIndex { $0 == byte || $0 == otherCase } }
+            guard let base = bytes.baseAddress else { return nil }
+            let index = withUnsafePointer(to: byte) { cu_find(base, bytes.count, $0, 1) }
+            return index >= 0 ? index : nil
         }
     }
 
