@@ -13,22 +13,27 @@
             let head: String
             let tail: String
             var fill = "x"
-            /// Whether the last byte ends the match, rather than to follow it.
-            var hasLast = true
+            /// Where the match ends, counted from behind the last byte.
+            var end = 0
 
             func bytes(_ count: Int) -> [UInt8] {
-                let fill = [UInt8](repeating: fill.utf8.first ?? 0, count: count - 2)
-                return head.bytes + fill.dropFirst(head.utf8.count - 1) + tail.bytes
+                let rest = count - head.utf8.count - tail.utf8.count
+                return (head + String(repeating: fill, count: rest) + tail).bytes
             }
 
             var testDescription: String { pattern }
 
+            static let afterC = Long(pattern: "a[^bc]*(b|c)", head: "a", tail: "c")
+
             static let all = [
-                Long(pattern: "[0-9]+", head: "7", tail: ",", fill: "7", hasLast: false),
-                Long(pattern: "a.*b", head: "ab", tail: "\n", hasLast: false),
-                Long(pattern: "a[^bc]*(b|c)", head: "a", tail: "c"),
+                Long(pattern: "[0-9]+", head: "7", tail: ",", fill: "7", end: -1),
+                Long(pattern: "a.*b", head: "ab", tail: "b\n", end: -1),
+                Long(
+                    pattern: "a.*b", head: "a\(String(repeating: "x", count: 1_000))b", tail: "b\n",
+                    end: -1),
+                afterC,
                 Long(pattern: "(?s)<.*?>", head: "<", tail: ">"),
-                Long(pattern: "(?s)<.*>;|<.*!", head: "<>", tail: "!", hasLast: true),
+                Long(pattern: "<[^!]*>;|<[^!]*!", head: "<>", tail: "!"),
                 Long(pattern: #"(a|b+)=\1x*[,;]"#, head: "a=a", tail: ";"),
                 Long(pattern: #"\Gax*(b|c)"#, head: "a", tail: "c"),
             ]
@@ -57,7 +62,7 @@
                     Issue.record("\(long.pattern): \(found)")
                     continue
                 }
-                #expect(end == (long.hasLast ? bytes.count : bytes.count - 1))
+                #expect(end == bytes.count + long.end)
                 #expect(search.lookedAt >= bytes.count)
                 #expect(search.lookedAt <= Self.allowed(bytes.count))
             }
@@ -89,7 +94,7 @@
             for (size, piece) in [(65_536, 4_096), (16_384, 1_024), (360, 1)] {
                 let search = PatternSearch(
                     try BytePattern("a[^bc]*(b|c)"), maxBytes: 1 << 20, clock: ManualClock())
-                let bytes = Long.all[2].bytes(size)
+                let bytes = Long.afterC.bytes(size)
                 for count in stride(from: piece, through: size, by: piece) {
                     _ = bytes[..<count].withUnsafeBytes { search.look(at: $0, isEnd: false) }
                     #expect(search.putOffUntil == nil)
@@ -149,7 +154,7 @@
                 try await peer.send(peer.bytes[...])
                 #expect(peer.passed == .zero)
                 let count = try await reading.value.count
-                #expect(count == (long.hasLast ? peer.bytes.count : peer.bytes.count - 1))
+                #expect(count == peer.bytes.count + long.end)
                 #expect(peer.passed <= .milliseconds(10))
                 #expect(
                     peer.search.lookedAt
@@ -171,7 +176,7 @@
 
         @Test func whatWasPutOffIsMatchedBeforeAFailureIsTold_J5() async throws {
             try await withVirtualLoop { loop in
-                let peer = try await Dribble(Long.all[2], on: loop)
+                let peer = try await Dribble(Long.afterC, on: loop)
                 let reading = loop.async { try await peer.far.read(peer.search) }
                 try await peer.sendAll()
                 peer.near.abort()
@@ -183,7 +188,7 @@
 
         @Test func theLimitDecidesAtOnce_J5() async throws {
             try await withVirtualLoop { loop in
-                let peer = try await Dribble(Long.all[2], maxBytes: 8_000, on: loop)
+                let peer = try await Dribble(Long.afterC, maxBytes: 8_000, on: loop)
                 let reading = loop.async {
                     await streamFailure { try await peer.far.read(peer.search) }
                 }
@@ -195,7 +200,7 @@
 
         @Test func aReadCancelledWhilePutOffLosesNothing_J5() async throws {
             try await withVirtualLoop { loop in
-                let peer = try await Dribble(Long.all[2], on: loop)
+                let peer = try await Dribble(Long.afterC, on: loop)
                 let timers = loop.metrics.timeoutsPending
                 var isCancelled = false
                 let reading = loop.spawn {
@@ -208,7 +213,7 @@
                 #expect(!peer.far.isReading)
                 try await loop.nextTurn()
                 #expect(loop.metrics.timeoutsPending == timers)
-                let pattern = try BytePattern(Long.all[2].pattern)
+                let pattern = try BytePattern(Long.afterC.pattern)
                 #expect(try await peer.far.read(untilMatching: pattern) == peer.bytes)
                 #expect(peer.passed == .zero)
             }
@@ -216,7 +221,7 @@
 
         @Test func aReadThatTimesOutWhilePutOffLosesNothing_J5() async throws {
             try await withVirtualLoop { loop in
-                let peer = try await Dribble(Long.all[2], on: loop)
+                let peer = try await Dribble(Long.afterC, on: loop)
                 let reading = loop.async {
                     await failure {
                         try await withTimeout(.microseconds(1)) {
@@ -227,14 +232,14 @@
                 try await peer.sendAll()
                 #expect(try await reading.value is TimeoutError)
                 #expect(peer.passed == .microseconds(1))
-                let pattern = try BytePattern(Long.all[2].pattern)
+                let pattern = try BytePattern(Long.afterC.pattern)
                 #expect(try await peer.far.read(untilMatching: pattern) == peer.bytes)
             }
         }
 
         @Test func oneTaskReadsAlsoWhilePutOffAndClosingEndsIt_J5() async throws {
             try await withVirtualLoop { loop in
-                let peer = try await Dribble(Long.all[2], on: loop)
+                let peer = try await Dribble(Long.afterC, on: loop)
                 let reading = loop.async {
                     await streamFailure { try await peer.far.read(peer.search) }
                 }
@@ -245,7 +250,7 @@
                 #expect(try await reading.value == .closed)
                 #expect(peer.passed == .zero)
                 // What came before stays readable.
-                let pattern = try BytePattern(Long.all[2].pattern)
+                let pattern = try BytePattern(Long.afterC.pattern)
                 #expect(try await peer.far.read(untilMatching: pattern) == peer.bytes)
             }
         }
