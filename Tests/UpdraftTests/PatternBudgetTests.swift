@@ -52,7 +52,7 @@
                     try BytePattern(long.pattern), maxBytes: 1 << 20, clock: ManualClock())
                 let bytes = long.bytes(count)
                 var found = BytePattern.Search.never
-                for count in 1...bytes.count {
+                for count in long.head.utf8.count...bytes.count {
                     found = bytes[..<count].withUnsafeBytes { search.look(at: $0, isEnd: false) }
                 }
                 if case .none = found {
@@ -186,14 +186,21 @@
             }
         }
 
-        @Test func theLimitDecidesAtOnce_J5() async throws {
+        @Test(arguments: [8_191, 8_192])
+        func theLimitDecidesAtOnce_J5(maxBytes: Int) async throws {
             try await withVirtualLoop { loop in
-                let peer = try await Dribble(Long.afterC, maxBytes: 8_000, on: loop)
+                let peer = try await Dribble(Long.afterC, maxBytes: maxBytes, on: loop)
+                var bytes: [UInt8]?
                 let reading = loop.async {
-                    await streamFailure { try await peer.far.read(peer.search) }
+                    await streamFailure { bytes = try await peer.far.read(peer.search) }
                 }
-                try await peer.send(peer.bytes.prefix(8_000))
-                #expect(try await reading.value == .unsatisfiableRead)
+                try await peer.send(peer.bytes.prefix(maxBytes))
+                if maxBytes == peer.bytes.count {
+                    #expect(try await reading.value == nil)
+                    #expect(bytes == peer.bytes)
+                } else {
+                    #expect(try await reading.value == .unsatisfiableRead)
+                }
                 #expect(peer.passed == .zero)
             }
         }
