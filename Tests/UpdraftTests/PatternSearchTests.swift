@@ -39,7 +39,7 @@
             decision(pattern, bytes, LookBudget(), piece: piece, waits: { true })
         }
 
-        /// - Parameter waits: Whether the peer waits for an answer to a piece whose look is put off.
+        /// - Parameter waits: Whether the peer waits for an answer when a look is put off.
         private static func decision(
             _ pattern: BytePattern, _ bytes: [UInt8], _ budget: LookBudget, piece: () -> Int,
             waits: () -> Bool
