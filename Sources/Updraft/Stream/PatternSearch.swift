@@ -110,7 +110,7 @@
     }
 
     /// How many bytes one read may look at, however they are cut: `free`, and `perByte` for each
-    /// byte that came. That is enough for whatever comes in pieces of some size, or is short.
+    /// byte that came. That is enough for what is short, or comes in pieces of a thirtieth or more.
     /// Above that, a look has to wait for `pausePerByte` of its length since the one before.
     struct LookBudget {
         var free = 65_536
