@@ -7,12 +7,12 @@
         /// on (`[0-9]+`) waits for the byte that ends it, or for the end of the stream. As soon as
         /// the bytes are there that decide it, the match is returned.
         ///
-        /// The work is linear in the bytes, however they are cut, and in the time they take. What can't be part
-        /// of a match is not looked at again, and no match is looked for before a byte has come
-        /// that every match needs, such as the `b` of `a.*b`. What may be part of one is looked at
-        /// from its beginning when bytes have come, but in all no more than 64 KiB and 16 times the
-        /// bytes that came: beyond that a look waits for more bytes, or for 150 ns of each of its
-        /// own since the look before. So a peer that sends a long match in pieces of less than some
+        /// The work is linear in the bytes, however they are cut, and in the time they take. What
+        /// can't be part of a match is not looked at again, and no match is looked for before a
+        /// byte has come that every match needs, such as the `b` of `a.*b`. What may be part of one
+        /// is looked at from its beginning when bytes have come, but in all no more than 64 KiB and
+        /// 16 times the bytes that came: beyond that a look waits for more bytes, or for 150 ns of
+        /// each of its own since the look before. So a peer that sends a long match in pieces of less than some
         /// thirtieth of it, each soon after the other, may get its answer later: by up to 10 ms for
         /// a match of 64 KiB, 60 µs for one of 400 bytes. A shorter one, and whoever takes more
         /// time than that over a piece, is answered at once; so is the end of the stream.
