@@ -12,10 +12,11 @@
         /// byte has come that every match needs, such as the `b` of `a.*b`. What may be part of one
         /// is looked at from its beginning when bytes have come, but in all no more than 64 KiB and
         /// 16 times the bytes that came: beyond that a look waits for more bytes, or for 150 ns of
-        /// each of its own since the look before. So a peer that sends a long match in pieces of less than some
-        /// thirtieth of it, each soon after the other, may get its answer later: by up to 10 ms for
-        /// a match of 64 KiB, 60 µs for one of 400 bytes. A shorter one, and whoever takes more
-        /// time than that over a piece, is answered at once; so is the end of the stream.
+        /// each of its own since the look before. So a peer that sends a long match in pieces of
+        /// less than some thirtieth of it, each soon after the other, may get its answer later: by
+        /// up to 10 ms for a match of 64 KiB, 60 µs for one of 400 bytes. A shorter one, and
+        /// whoever takes more time than that over a piece, is answered at once; so is the end of
+        /// the stream.
         ///
         /// - Parameters:
         ///   - pattern: Must match at least one byte to be of use.
