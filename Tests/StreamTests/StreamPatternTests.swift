@@ -105,6 +105,31 @@
             }
         }
 
+        @Test func aRepeatedGroupMayBeLong() async throws {
+            let group = try BytePattern("a(?:[^bc]|b)*(q|c)")
+            let text = "a" + String(repeating: "xb", count: 30_000) + "c"
+            try await withLoop { loop in
+                let (near, far) = try MemoryStream.pair(on: loop)
+                loop.spawn { try await near.write(text) }
+                let match = try await far.read(untilMatching: group)
+                #expect(match.elementsEqual(text.utf8))
+            }
+        }
+
+        /// Who reads until there is no match would never come to an end, nor let others run.
+        @Test func anEmptyMatchWhereTheStreamHasEndedIsItsEnd_J5() async throws {
+            let line = try BytePattern(#"\n|\z"#)
+            try await withLoop { loop in
+                let (near, far) = try MemoryStream.pair(on: loop)
+                try await near.write("a\nb")
+                near.endWriting()
+                #expect(try await far.read(untilMatching: line) == "a\n".bytes)
+                #expect(try await far.read(untilMatching: line) == "b".bytes)
+                let code = await streamFailure { try await far.read(untilMatching: line) }
+                #expect(code == .endOfStream)
+            }
+        }
+
         @Test func aWrongPatternSaysWhatIsWrongAndWhere() {
             let error = #expect(throws: PatternError.self) { try BytePattern("ab(c") }
             #expect(error?.offset == 4)

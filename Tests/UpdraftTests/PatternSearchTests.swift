@@ -18,7 +18,8 @@
             "(?<=b),", #"(?i:a)b+,"#, "^a+b", "^a[^b]*b|1,", #"\Gab?,"#, "(?s).*?b,",
             #"\ba1\b"#, "a(?=[^,]*,)", "a(*COMMIT)b|1", #"1\Ga|b,"#, "(*NO_START_OPT)a[^b]*b",
             "(a|1)+b(*ACCEPT)",
-            "(?m)^1.*$", "(?:a|(?i)B)1,b", "(*UTF)ä[^b]*b", "(*UTF)(?i)Ä+b", "(a|aa)+b|\n",
+            "(?m)^1.*$", "\n(?m)^[ab]", "(?m)[ab1]$\n(?!^b)", "\n(?m)^",
+            "(?:a|(?i)B)1,b", "(*UTF)ä[^b]*b", "(*UTF)(?i)Ä+b", "(a|aa)+b|\n",
         ]
 
         private static func decision(_ pattern: BytePattern, _ bytes: [UInt8]) throws -> Decision? {
@@ -35,12 +36,28 @@
         private static func decision(
             _ pattern: BytePattern, _ bytes: [UInt8], piece: () -> Int
         ) -> Decision? {
-            let search = PatternSearch(pattern, maxBytes: 1_000)
+            decision(pattern, bytes, LookBudget(), piece: piece, waits: { true })
+        }
+
+        /// - Parameter waits: Whether the peer waits for an answer when a look is put off.
+        private static func decision(
+            _ pattern: BytePattern, _ bytes: [UInt8], _ budget: LookBudget, piece: () -> Int,
+            waits: () -> Bool
+        ) -> Decision? {
+            let clock = ManualClock()
+            let search = PatternSearch(pattern, maxBytes: 1_000, clock: clock, budget: budget)
             var count = 0
             while count < bytes.count {
                 count = min(count + piece(), bytes.count)
-                let found = bytes[..<count].withUnsafeBytes { search.look(at: $0, isEnd: false) }
-                if case .match(let end) = found { return Decision(count: count, end: end) }
+                repeat {
+                    if let instant = search.putOffUntil {
+                        clock.advance(by: clock.now().duration(to: instant))
+                    }
+                    let found = bytes[..<count].withUnsafeBytes {
+                        search.look(at: $0, isEnd: false)
+                    }
+                    if case .match(let end) = found { return Decision(count: count, end: end) }
+                } while search.putOffUntil != nil && (waits() || count == bytes.count)
             }
             return nil
         }
@@ -50,7 +67,7 @@
         func whatEndsWithTheStreamMayBeEmpty_J5(text: String, end: Int) throws {
             let pattern = try BytePattern(text)
             for first in 0...3 {
-                let search = PatternSearch(pattern, maxBytes: 100)
+                let search = PatternSearch(pattern, maxBytes: 100, clock: ManualClock())
                 let bytes = "abc".bytes
                 _ = bytes[..<first].withUnsafeBytes { search.look(at: $0, isEnd: false) }
                 _ = bytes.withUnsafeBytes { search.look(at: $0, isEnd: false) }
@@ -65,7 +82,7 @@
 
         @Test(arguments: ["(*UTF)^ä", "(*UTF)^.", #"(*UTF)^\X,"#])
         func anAnchoredPatternWaitsForItsFirstCharacter_J5(text: String) throws {
-            let search = PatternSearch(try BytePattern(text), maxBytes: 100)
+            let search = PatternSearch(try BytePattern(text), maxBytes: 100, clock: ManualClock())
             let bytes = "ä,".bytes
             var found = BytePattern.Search.never
             for count in 1...bytes.count {
@@ -79,6 +96,7 @@
         @Test(arguments: PatternSearchTests.patterns)
         func whatIsLeftOutChangesNothing_J5(text: String) throws {
             let pattern = try BytePattern(text)
+            let nothing = LookBudget(free: 0, perByte: 1)
             var random = SeededGenerator(seed: 5)
             let letters = ["a", "a", "b", "1", ",", "\r", "\n", "A", "B", "ä", "Ä", "x"]
             var decided = 0
@@ -93,13 +111,22 @@
                     pattern, bytes, piece: { Int.random(in: 1...7, using: &random) })
                 #expect(found?.end == expected?.end)
                 #expect((found?.count ?? 0) >= (expected?.count ?? 0))
+                // What is put off is found by a peer that waits, or with what comes next.
+                let awaited = Self.decision(
+                    pattern, bytes, nothing, piece: { 1 }, waits: { true })
+                #expect(awaited == expected)
+                let late = Self.decision(
+                    pattern, bytes, nothing, piece: { Int.random(in: 1...3, using: &random) },
+                    waits: { Bool.random(using: &random) })
+                #expect(late?.end == expected?.end)
             }
             #expect(decided > 10)
         }
 
         @Test(arguments: ["a[^b]*b", "a.*b", "(?i)A[^b]*B", "(?s)a.*?b[0-9]?", "^a[^b]*b"])
         func beforeTheByteThatEveryMatchNeedsEachIsLookedAtOnce_J5(text: String) throws {
-            let search = PatternSearch(try BytePattern(text), maxBytes: 1 << 20)
+            let search = PatternSearch(
+                try BytePattern(text), maxBytes: 1 << 20, clock: ManualClock())
             var bytes = "a".bytes
             let count = 20_000
             while bytes.count < count {
@@ -118,7 +145,8 @@
         }
 
         @Test func whatCanMatchNoMoreIsNotLookedAtAgain_J5() throws {
-            let search = PatternSearch(try BytePattern("^a[^b]*(?:b|c)"), maxBytes: 1 << 20)
+            let search = PatternSearch(
+                try BytePattern("^a[^b]*(?:b|c)"), maxBytes: 1 << 20, clock: ManualClock())
             var bytes = "xa".bytes
             for _ in 0..<1_000 {
                 _ = bytes.withUnsafeBytes { search.look(at: $0, isEnd: false) }
@@ -162,7 +190,7 @@
             try await withLoop { loop in
                 let (near, far) = try MemoryStream.pair(on: loop)
                 let pattern = try BytePattern("a[^b]*b")
-                let search = PatternSearch(pattern, maxBytes: 1 << 20)
+                let search = PatternSearch(pattern, maxBytes: 1 << 20, clock: ManualClock())
                 let reading = loop.async { try await far.read(search) }
                 let count = 3_000
                 try await near.write("a")
@@ -191,7 +219,8 @@
                 try await writer.flush()
                 try await loop.turns(3)
                 // No byte that every match needs.
-                let search = PatternSearch(try BytePattern("a[^bc]*(b|c)"), maxBytes: 1 << 20)
+                let search = PatternSearch(
+                    try BytePattern("a[^bc]*(b|c)"), maxBytes: 1 << 20, clock: ManualClock())
                 #expect(try await reader.read(search).count == count)
                 #expect(search.lookedAt <= count + 10)
             }

@@ -13,7 +13,9 @@
     /// ```
     ///
     /// Compile it once and use it often, from any thread. It matches bytes, not characters, unless
-    /// it begins with `(*UTF)`. Needs the trait `Regex`.
+    /// it begins with `(*UTF)`. A multi-line `^` matches behind every newline, also behind one that
+    /// ends the stream: else what a newline means would depend on whether more has come already.
+    /// Needs the trait `Regex`.
     public final class BytePattern: @unchecked Sendable {
         /// The expression.
         public let text: String
@@ -34,9 +36,9 @@
             var number: Int32 = 0
             var place = 0
             let bytes = Array(text.utf8)
+            let options = UInt32(PCRE2_NEVER_BACKSLASH_C) | UInt32(PCRE2_ALT_CIRCUMFLEX)
             guard
-                let code = pcre2_compile_8(
-                    bytes, bytes.count, UInt32(PCRE2_NEVER_BACKSLASH_C), &number, &place, nil),
+                let code = pcre2_compile_8(bytes, bytes.count, options, &number, &place, nil),
                 let limits = pcre2_match_context_create_8(nil)
             else {
                 let reason = number == 0 ? "out of memory" : BytePattern.message(number)
@@ -80,9 +82,11 @@
             _ bytes: UnsafeRawBufferPointer, from start: Int, isEnd: Bool, _ data: MatchData
         ) -> Search {
             let options = isEnd ? 0 : UInt32(PCRE2_PARTIAL_HARD)
-            let result = pcre2_match_8(
-                code, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, start,
-                options, data.pointer, limits)
+            var result = match(bytes, from: start, options, data)
+            if result == PCRE2_ERROR_JIT_STACKLIMIT {
+                // What is nested deeper than the compiled form's stack is interpreted, on the heap.
+                result = match(bytes, from: start, options | PCRE2_NO_JIT, data)
+            }
             if result >= 0 { return .match(end: data.end) }
             switch result {
             case PCRE2_ERROR_NOMATCH where needs.isAnchored: return .never
@@ -98,6 +102,14 @@
                 return search(whole, from: min(start, whole.count), isEnd: false, data)
             default: return .failed(BytePattern.message(result))
             }
+        }
+
+        private func match(
+            _ bytes: UnsafeRawBufferPointer, from start: Int, _ options: UInt32, _ data: MatchData
+        ) -> Int32 {
+            pcre2_match_8(
+                code, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, start,
+                options, data.pointer, limits)
         }
 
         static func message(_ number: Int32) -> String {
@@ -177,14 +189,12 @@
             otherCase = inEitherCase && isLetter ? byte ^ 0x20 : nil
         }
 
-        func isIn(_ bytes: UnsafeRawBufferPointer) -> Bool {
-            if RequiredByte.contains(bytes, byte) { return true }
-            return otherCase.map { RequiredByte.contains(bytes, $0) } ?? false
-        }
-
-        private static func contains(_ bytes: UnsafeRawBufferPointer, _ byte: UInt8) -> Bool {
-            guard let base = bytes.baseAddress else { return false }
-            return withUnsafePointer(to: byte) { cu_find(base, bytes.count, $0, 1) } >= 0
+        /// The first place where it stands.
+        func firstIndex(in bytes: UnsafeRawBufferPointer) -> Int? {
+            if let otherCase { return bytes.firstIndex { $0 == byte || $0 == otherCase } }
+            guard let base = bytes.baseAddress else { return nil }
+            let index = withUnsafePointer(to: byte) { cu_find(base, bytes.count, $0, 1) }
+            return index >= 0 ? index : nil
         }
     }
 

@@ -2,7 +2,9 @@
     /// One read's search for a match, in bytes that grow.
     ///
     /// PCRE2 has to begin again where a match that is not there yet began. So it is asked only when
-    /// there can be a match: not before a byte has come that every match needs.
+    /// there can be a match: not before a byte has come that every match needs. And it is asked for
+    /// no more than the bytes that came pay for (`LookBudget`): what is above that is put off until
+    /// more have come, or none can, or time has passed.
     final class PatternSearch {
         /// The match and all that decides where it ends are within so many bytes, or there is none.
         let maxBytes: Int
@@ -11,13 +13,21 @@
         /// were.
         private(set) var lookedAt = 0
 
+        /// When to look at what the last call has put off, although nothing comes.
+        private(set) var putOffUntil: LoopInstant?
+
         private let pattern: BytePattern
         private let data: BytePattern.MatchData?
+        private let budget: LookBudget
+        private let clock: any LoopClock
         /// No match begins before this.
         private var start = 0
         /// From `start` up to here there is none of the byte that a match needs.
         private var missing = 0
+        /// Where there is one.
+        private var found: Int?
         private var looked = Look(count: 0, isEnd: false)
+        private var lookedLast: LoopInstant
         private var isHopeless = false
 
         private struct Look: Equatable {
@@ -25,23 +35,37 @@
             let isEnd: Bool
         }
 
-        init(_ pattern: BytePattern, maxBytes: Int) {
+        /// - Parameter clock: The loop's.
+        init(
+            _ pattern: BytePattern, maxBytes: Int, clock: any LoopClock,
+            budget: LookBudget = LookBudget()
+        ) {
             self.pattern = pattern
             self.maxBytes = maxBytes
+            self.clock = clock
+            self.budget = budget
+            lookedLast = clock.now()
             data = BytePattern.MatchData(pattern)
         }
 
         /// - Parameters:
         ///   - all: All bytes so far: those of the last call and what has been added.
         ///   - isEnd: Whether no more bytes will come.
-        func look(at all: UnsafeRawBufferPointer, isEnd: Bool) -> BytePattern.Search {
+        ///   - isLast: Whether this is the last call for another reason.
+        func look(
+            at all: UnsafeRawBufferPointer, isEnd: Bool, isLast: Bool = false
+        ) -> BytePattern.Search {
             guard let data else { return .failed("out of memory") }
+            putOffUntil = nil
             let bytes = UnsafeRawBufferPointer(rebasing: all.prefix(maxBytes))
             // What stands behind the limit, be it the end, must not matter: it may come later.
             let look = Look(count: bytes.count, isEnd: isEnd && bytes.count < maxBytes)
             if isHopeless || look == looked { return .none(from: start) }
+            let isFinal = isEnd || isLast || bytes.count == maxBytes
+            guard mayMatch(in: bytes),
+                isFinal || mayLook(at: bytes.count - start, of: bytes.count)
+            else { return .none(from: start) }
             looked = look
-            guard mayMatch(in: bytes) else { return .none(from: start) }
             lookedAt += bytes.count - start
             let result = pattern.search(bytes, from: start, isEnd: look.isEnd, data)
             switch result {
@@ -52,17 +76,46 @@
             return result
         }
 
+        /// Whether a look at so many bytes is paid for, by those that came or by time.
+        private func mayLook(at count: Int, of received: Int) -> Bool {
+            let now = clock.now()
+            let next = lookedLast.advanced(by: budget.pausePerByte * count)
+            let isPaid = lookedAt + count <= budget.free + budget.perByte * received
+            guard isPaid || now >= next else {
+                putOffUntil = next
+                return false
+            }
+            lookedLast = now
+            return true
+        }
+
         private func mayMatch(in bytes: UnsafeRawBufferPointer) -> Bool {
             // Behind all of them, too: a match may be empty where the stream ends.
             guard bytes.count - start >= pattern.needs.bytesMin else { return false }
             guard let byte = pattern.needs.byte else { return true }
-            let from = max(missing, start + byte.offset)
+            let first = start + byte.offset
+            if let found, found >= first { return true }
+            let from = max(missing, first)
             guard from < bytes.count else { return false }
             let new = UnsafeRawBufferPointer(rebasing: bytes[from...])
+            if let index = byte.firstIndex(in: new) {
+                lookedAt += index + 1
+                found = from + index
+                return true
+            }
             lookedAt += new.count
-            if byte.isIn(new) { return true }
             missing = bytes.count
             return false
         }
+    }
+
+    /// How many bytes one read may look at, however they are cut: `free`, and `perByte` for each
+    /// byte that came. That is enough for what is short, or comes in pieces of a thirtieth or more.
+    /// Above that, a look has to wait for `pausePerByte` of its length since the one before.
+    struct LookBudget {
+        var free = 65_536
+        var perByte = 16
+        /// For 64 KiB, the default limit of a read, less than 10 ms.
+        var pausePerByte = Duration.nanoseconds(150)
     }
 #endif
