@@ -52,7 +52,8 @@ static int collect(struct cu_select *set, const fd_set *read, const fd_set *writ
                    struct cu_select_event *events, int capacity) {
     int count = 0, fd = set->start < set->end ? set->start : 0;
     // `ready` counts directions: a descriptor ready for both counts twice.
-    for (int steps = 0; steps < set->end && ready > 0; steps++, fd = fd + 1 < set->end ? fd + 1 : 0) {
+    for (int steps = 0; steps < set->end && ready > 0;
+         steps++, fd = fd + 1 < set->end ? fd + 1 : 0) {
         uint32_t directions = 0;
         if (FD_ISSET(fd, read)) directions |= CU_SELECT_READ, ready--;
         if (FD_ISSET(fd, write)) directions |= CU_SELECT_WRITE, ready--;

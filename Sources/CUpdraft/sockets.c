@@ -87,7 +87,10 @@ int cu_address_host(const struct cu_address *address, char *buffer, size_t size)
     int family = address->storage.ss_family;
     if (family == AF_INET) bytes = &((const struct sockaddr_in *)&address->storage)->sin_addr;
     if (family == AF_INET6) bytes = &((const struct sockaddr_in6 *)&address->storage)->sin6_addr;
-    if (bytes) return inet_ntop(family, bytes, buffer, (socklen_t)size) ? (int)strlen(buffer) : -errno;
+    if (bytes) {
+        const char *text = inet_ntop(family, bytes, buffer, (socklen_t)size);
+        return text ? (int)strlen(buffer) : -errno;
+    }
     if (family != AF_UNIX) return -EAFNOSUPPORT;
     const struct sockaddr_un *un = (const struct sockaddr_un *)&address->storage;
     size_t most = address->length > offsetof(struct sockaddr_un, sun_path)
@@ -188,7 +191,8 @@ int cu_set_keep_alive(int fd, int idle_seconds, int interval_seconds, int count)
     if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one) < 0) return -errno;
 #if defined(TCP_KEEPIDLE)
     if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_seconds, sizeof interval_seconds) < 0 ||
+        setsockopt(
+            fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_seconds, sizeof interval_seconds) < 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count) < 0)
         return -errno;
     return 0;

@@ -22,8 +22,8 @@ static int duplicate(int fd) {
     return copy < 0 ? -errno : copy;
 }
 
-// Pipes, and terminals on the side of their programs: the other side (/dev/ptmx) opened anew is a new
-// terminal, and so may any other device be a new one of its kind.
+// Pipes, and terminals on the side of their programs: the other side (/dev/ptmx) opened anew is a
+// new terminal, and so may any other device be a new one of its kind.
 static bool may_be_reopened(int fd, const struct stat *info) {
     if (S_ISFIFO(info->st_mode)) return true;
     if (!isatty(fd)) return false;

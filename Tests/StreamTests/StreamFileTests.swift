@@ -44,6 +44,24 @@ import UpdraftTesting
         }
     }
 
+    /// A file may be longer than anybody would wait for.
+    @Test func theEndOfTheLoopCutsAFileOff() throws {
+        let file = try SparseFile(64 << 20)
+        let loop = try IOLoop()
+        let (carrier, far) = MemoryTransport.pair(on: loop, capacity: 1 << 30)
+        let near = try IOStream(carrier, loop: loop)
+        loop.spawn { try await near.sendFile(file.path) }
+        loop.spawn {
+            try await loop.turns { near.isWriting }
+            loop.stop()
+        }
+        try loop.start()
+        #expect(near.isWriting)
+        loop.close()
+        #expect(near.sentBytes < 4 << 20)
+        withExtendedLifetime(far) {}
+    }
+
     @Test func severalFilesAndAnEmptyOneKeepTheirOrder() async throws {
         let large = try ScratchFile(70_000)
         let empty = try ScratchFile(0)

@@ -71,8 +71,8 @@ int32_t cu_thread_number(void);
 // Installs the process's handler of SIGURG, once, and lets the calling thread (a loop's) and the
 // unwinder do now what they would allocate for at their first use. 0, or a negated errno.
 int cu_sample_prepare(void);
-// Interrupts the thread, where the system can, and copies its stack, if it is still in the turn that
-// began at busy_since.
+// Interrupts the thread, where the system can, and copies its stack, if it is still in the turn
+// that began at busy_since.
 // 0; -ESTALE if the turn is over; -ETIMEDOUT if the thread did not answer; -ESRCH if it is gone.
 int cu_sample_take(int32_t thread, struct cu_pulse *pulse, int64_t busy_since, int64_t timeout,
                    struct cu_sample *out);

@@ -105,8 +105,9 @@ void cu_select_destroy(struct cu_select *set);
 // Adds a descriptor's directions to what is waited for, and takes them out again.
 void cu_select_arm(struct cu_select *set, int fd, uint32_t directions);
 void cu_select_disarm(struct cu_select *set, int fd, uint32_t directions);
-// At most `capacity` descriptors that are ready, with CU_SELECT_ERROR if they failed, or, as CU_SELECT_CLOSED, those that were closed
-// while they were waited for. `timeout_ns` < 0 waits without limit.
+// At most `capacity` descriptors that are ready, with CU_SELECT_ERROR if they failed, or, as
+// CU_SELECT_CLOSED, those that were closed while they were waited for. `timeout_ns` < 0 waits
+// without limit.
 int cu_select_wait(struct cu_select *set, struct cu_select_event *events, int capacity,
                    int64_t timeout_ns);
 

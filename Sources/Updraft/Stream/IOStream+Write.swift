@@ -152,12 +152,13 @@ extension IOStream {
     /// Sends as much as the transport takes now.
     ///
     /// - Parameter pastShare: Whether it sends more than its share of the turn, up to what the
-    ///   kernel takes: there is no later turn, or it would be too late then.
+    ///   kernel takes: there is no later turn, or it would be too late then. Not of files, which
+    ///   may be longer than anybody would wait for.
     func sendPending(pastShare: Bool = false) {
         if case .closed = phase { return }
         do {
             while !writeQueue.isEmpty, readiness.contains(.write) {
-                if !pastShare, isOverSendBudget || (writeQueue.isAtFile && isOverBudget) {
+                if !pastShare && isOverSendBudget || writeQueue.isAtFile && isOverBudget {
                     sendLater()
                     break
                 }
