@@ -173,6 +173,8 @@ let package = Package(
             path: "Tests/TestSupport", swiftSettings: settings),
         // Tells tests how much memory is allocated.
         .target(name: "CTestMemory", path: "Tests/CTestMemory"),
+        // Counts the atomic instructions of a piece of work.
+        .target(name: "CTestAtomics", path: "Tests/CTestAtomics"),
         // Lets signals interrupt the calls that move bytes, as far as tests can see.
         .target(name: "CTestInterrupts", path: "Tests/CTestInterrupts"),
         // The behaviours of streams and what a network does to them, over every transport.
@@ -186,7 +188,7 @@ let package = Package(
             name: "UpdraftTests",
             dependencies: [
                 "Updraft", "UpdraftTesting", "TestSupport", "CUpdraft", "CKeventStandIn",
-                "CTestMemory",
+                "CTestMemory", "CTestAtomics",
             ],
             swiftSettings: settings),
         .testTarget(

@@ -43,7 +43,7 @@ public final class BoundedSemaphore: CustomStringConvertible {
     ///
     /// - Throws: `SyncError` with `.releasedTooOften` if every permit is there already.
     public func release() throws {
-        semaphore.loop.checkThread("BoundedSemaphore.release")
+        semaphore.checkThread("BoundedSemaphore.release")
         guard available < permits else {
             throw SyncError(
                 .releasedTooOften,

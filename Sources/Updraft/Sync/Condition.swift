@@ -52,7 +52,7 @@ public final class Condition: CustomStringConvertible {
     /// - Parameter count: How many at the most; zero or less wakes none.
     public func notify(_ count: Int = 1) {
         loop.checkThread("Condition.notify")
-        for place in line.take(atMost: count) { place.wake() }
+        line.wake(atMost: count)
     }
 
     /// Wakes every task that waits, in the order in which they came.

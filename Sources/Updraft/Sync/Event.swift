@@ -27,7 +27,7 @@ public final class Event: CustomStringConvertible {
     public func set() {
         loop.checkThread("Event.set")
         isSet = true
-        for place in line.take() { place.wake() }
+        line.wake()
     }
 
     /// From now on `wait` waits again. Tasks that were woken before are not affected.

@@ -113,7 +113,7 @@ public final class Lock: CustomStringConvertible {
     private func handOver() {
         let next = line.takeFirst()
         isLocked = next != nil
-        scopedHolder = next?.value
-        next?.wake()
+        scopedHolder = next?.takeValue()
+        if let next { line.wake(next) }
     }
 }

@@ -17,7 +17,7 @@
 /// system's. `PriorityQueue` and `LifoQueue` differ in the order alone. Contract row 3.7.
 public class Queue<Element>: CustomStringConvertible {
     private let loop: IOLoop
-    private var items: any QueueOrder<Element>
+    private let items: any QueueOrder<Element>
     /// They wait only while there is no item, and are handed theirs.
     private let getters: WaitLine<Element>
     /// They wait only while the queue is full, and offer their item.
@@ -76,33 +76,38 @@ public class Queue<Element>: CustomStringConvertible {
     /// - Throws: `TimeoutError` after `timeout`, `CancellationError`, `SyncError` with `.finished`:
     ///   the item is not in the queue then.
     public final nonisolated(nonsending) func put(
-        _ item: Element, timeout: Duration? = nil
+        _ item: consuming Element, timeout: Duration? = nil
     ) async throws {
-        if try accept(item) { return }
-        _ = try await putters.wait(offering: item, timeout: timeout)
+        if try hasRoom() { return accept(item) }
+        // Whoever wakes this task has taken the item, but for `finish`.
+        let refused = try await putters.wait(offering: item, timeout: timeout)
+        if refused != nil { throw Self.finishedError }
     }
 
     /// Puts an item in without waiting.
     ///
     /// - Throws: `SyncError` with `.full` or `.finished`.
-    public final func putNowait(_ item: Element) throws {
-        if try accept(item) { return }
+    public final func putNowait(_ item: consuming Element) throws {
+        if try hasRoom() { return accept(item) }
         throw SyncError(.full, "The queue is full: it holds \(count) items, its maxSize.")
     }
 
-    /// Takes the item if there is room.
-    private func accept(_ item: Element) throws -> Bool {
+    private func hasRoom() throws -> Bool {
         loop.checkThread("Queue.put")
         if isFinished { throw Self.finishedError }
-        if isFull { return false }
+        return !isFull
+    }
+
+    /// Takes an item for which there is room. From hand to hand it is moved, never copied: to copy
+    /// an object's reference would be to count it.
+    private func accept(_ item: consuming Element) {
         unfinishedCount += 1
         if let getter = getters.takeFirst() {
-            getter.value = item
-            getter.wake()
+            getter.give(item)
+            getters.wake(getter)
         } else {
             items.insert(item)
         }
-        return true
     }
 
     // MARK: Get
@@ -141,12 +146,12 @@ public class Queue<Element>: CustomStringConvertible {
     private func take() -> Element? {
         loop.checkThread("Queue.get")
         let putter = putters.takeFirst()
-        if let offered = putter?.value {
+        if let offered = putter?.takeValue() {
             unfinishedCount += 1
             items.insert(offered)
         }
         let item = items.next()
-        putter?.wake()
+        if let putter { putters.wake(putter) }
         return item
     }
 
@@ -163,7 +168,7 @@ public class Queue<Element>: CustomStringConvertible {
         }
         unfinishedCount -= 1
         guard unfinishedCount == 0 else { return }
-        for joiner in joiners.take() { joiner.wake() }
+        joiners.wake()
     }
 
     /// Waits until `taskDone` was called for every item that was put; returns at once if there is
@@ -185,10 +190,8 @@ public class Queue<Element>: CustomStringConvertible {
         loop.checkThread("Queue.finish")
         guard !isFinished else { return }
         isFinished = true
-        let putters = putters.take()
-        let getters = getters.take()
-        for putter in putters { putter.fail(Self.finishedError) }
-        for getter in getters { getter.wake() }
+        putters.wake()
+        getters.wake()
     }
 
     private static var finishedError: SyncError {
@@ -213,7 +216,7 @@ extension Queue: AsyncSequence {
         /// The next item, or nil once a finished queue is empty.
         ///
         /// - Throws: `CancellationError`, or `TimeoutError` if a `withTimeout` around it expires.
-        public mutating func next(
+        public func next(
             isolation actor: isolated (any Actor)?
         ) async throws -> Element? {
             try await queue.next()

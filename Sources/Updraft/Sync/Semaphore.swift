@@ -9,7 +9,7 @@
 /// added by releases without an acquire; where that is a mistake, use `BoundedSemaphore`. Belongs
 /// to the thread of its loop and takes no lock of the system's. Contract row 3.7.
 public final class Semaphore: CustomStringConvertible {
-    let loop: IOLoop
+    private let loop: IOLoop
     private let line: WaitLine<Void>
 
     /// Permits that can be had without waiting.
@@ -50,7 +50,7 @@ public final class Semaphore: CustomStringConvertible {
     /// Hands a permit to the first task that waits for one, or makes it available.
     public func release() {
         loop.checkThread("Semaphore.release")
-        if let next = line.takeFirst() { next.wake() } else { available += 1 }
+        if let next = line.takeFirst() { line.wake(next) } else { available += 1 }
     }
 
     /// Runs `body` while holding a permit, and releases it however the body ends.
@@ -71,6 +71,8 @@ public final class Semaphore: CustomStringConvertible {
 
     /// `Semaphore(available: 3)`, or `Semaphore(available: 0, waiters: 2)`.
     public var description: String { "Semaphore(\(state))" }
+
+    func checkThread(_ what: @autoclosure () -> String) { loop.checkThread(what()) }
 
     var state: String {
         available > 0 ? "available: \(available)" : "available: 0, waiters: \(line.count)"

@@ -1,3 +1,11 @@
+// Unsafe: `Unmanaged`. What links places to each other counts no references, because:
+// - While a place is in line, the frame of its task's `wait` owns it. That takes it out of the line
+//   and its timeout out of the loop's timers (`leave`) before it lets go of it.
+// - Once it is taken out of the line its task may run at any time, whatever else wakes it, and
+//   leave. But until whoever has taken it has woken it (`takenCount`), no place is used again or
+//   goes away. To wake it is the last that is done with it: `Waiter.fire` does nothing after it has
+//   resumed the task.
+
 /// Tasks of one loop that wait for one thing, first come, first served: what every lock and queue
 /// is made of.
 ///
@@ -6,31 +14,32 @@
 /// what it was woken for even if it is cancelled, or its time runs out, before it runs; one whose
 /// wait has ended otherwise is never handed anything. So nothing is lost, and nothing that ended
 /// stays in the line.
+///
+/// Beyond what its `Waiter` costs, a wait and its end count no references: places are used again,
+/// and moved from owner to owner.
 final class WaitLine<Value> {
-    /// One task's place, and what it offers or is handed.
-    final class Place {
-        var value: Value?
-        fileprivate let waiter: Waiter
-        fileprivate var next: Place?
-        /// Unsafe is safe: a place leaves the line before the one behind it could see it go away.
-        fileprivate unowned(unsafe) var previous: Place?
-        fileprivate var isInLine = false
+    /// A place that was taken out of the line. Its task is to be woken: see `wake`.
+    struct Taken {
+        fileprivate let place: PlaceLink
 
-        fileprivate init(_ loop: IOLoop, _ value: Value?) {
-            waiter = Waiter(loop: loop)
-            self.value = value
-        }
+        /// What the task has offered.
+        func takeValue() -> Value? { place.with { $0.takeValue(Value.self) } }
 
-        /// Ends the wait. As the last step: change all state first.
-        func wake() { waiter.fire() }
-
-        /// Ends the wait with an error.
-        func fail(_ error: any Error) { waiter.fire(error) }
+        /// Hands something over to the task, which has offered nothing.
+        func give(_ value: consuming Value) { place.give(value) }
     }
 
     private let loop: IOLoop
-    private var first: Place?
-    private unowned(unsafe) var last: Place?
+    private var first: PlaceLink?
+    private var last: PlaceLink?
+    private var lastNumber: UInt64 = 0
+    private var spare: WaitPlace?
+    private var spareCount = 0
+    /// Places that were taken, and whose tasks have not been woken.
+    private var takenCount = 0
+
+    /// About so many places are kept for the next waits.
+    private static var spareCountMax: Int { 16 }
 
     /// Places in the line. A task that was cancelled leaves when it runs.
     private(set) var count = 0
@@ -39,68 +48,120 @@ final class WaitLine<Value> {
         self.loop = loop
     }
 
+    deinit {
+        // One by one: each going away inside the one before would take stack for all.
+        while let place = spare.take() { spare = place.nextSpare.take() }
+    }
+
     /// Waits at the end of the line.
     ///
     /// - Parameter value: What the place has for whoever takes it.
-    /// - Returns: What the place has once it was woken.
-    /// - Throws: `TimeoutError` after `timeout`; `CancellationError`; what the place failed with.
+    /// - Returns: What the place has once it was woken: what it was handed, or what it offered and
+    ///   nobody took.
+    /// - Throws: `TimeoutError` after `timeout`; `CancellationError`.
     nonisolated(nonsending) func wait(
-        offering value: Value? = nil, timeout: Duration?
+        offering value: consuming Value? = nil, timeout: Duration?
     ) async throws -> Value? {
-        let place = Place(loop, value)
+        let place = makePlace()
+        if let value { place.give(value) }
         append(place)
-        let expiry = timeout.map { expire(place, after: $0) }
-        defer {
-            if let expiry { loop.timers.remove(expiry) }
-            remove(place)
+        let expiry = timeout.map { expire(PlaceLink(place), after: $0) }
+        do {
+            try await place.wait(for: .line)
+        } catch {
+            _ = leave(consume place, expiry)
+            throw error
         }
-        try await place.waiter.wait(for: .line)
-        return place.value
+        return leave(consume place, expiry)
     }
 
     /// Takes the first place out whose task still waits.
-    func takeFirst() -> Place? {
+    func takeFirst() -> Taken? {
         while let place = first {
-            remove(place)
-            if place.waiter.isWaiting { return place }
+            let isWaiting = place.with {
+                remove($0)
+                return $0.isWaiting
+            }
+            guard isWaiting else { continue }
+            takenCount += 1
+            return Taken(place: place)
         }
         return nil
     }
 
-    /// Takes the first places out, all by default. To be woken when all are out, so that one that
-    /// waits again at once is not among them.
-    func take(atMost count: Int = .max) -> [Place] {
-        var taken: [Place] = []
-        while taken.count < count, let place = takeFirst() { taken.append(place) }
-        return taken
+    /// Ends the wait of a task whose place was taken. As the last step: change all state first.
+    func wake(_ taken: Taken) {
+        takenCount -= 1
+        taken.place.with { $0.fire() }
     }
 
-    private func expire(_ place: Place, after timeout: Duration) -> Timeout {
-        let deadline = loop.now.advanced(by: timeout)
-        return loop.timers.add(deadline: deadline.nanoseconds) { [self] in
-            guard place.waiter.isWaiting else { return }
-            remove(place)
-            loop.resumingInline { place.fail(TimeoutError(after: timeout)) }
+    /// Wakes the first ones of those who wait now, all by default. One that waits again at once is
+    /// not among them.
+    func wake(atMost count: Int = .max) {
+        let lastNumber = lastNumber
+        var left = count
+        while left > 0, let first, first.with({ $0.number <= lastNumber }), let next = takeFirst() {
+            left -= 1
+            wake(next)
         }
     }
 
-    private func append(_ place: Place) {
-        place.isInLine = true
-        count += 1
-        place.previous = last
-        if let last { last.next = place } else { first = place }
-        last = place
+    private func expire(_ place: PlaceLink, after timeout: Duration) -> Timeout {
+        let deadline = loop.now.advanced(by: timeout)
+        let line = Unmanaged.passUnretained(self)
+        return loop.timers.add(deadline: deadline.nanoseconds) {
+            // The task is in `wait`, or the timeout would have been removed. It runs on inside of
+            // `fire`: what is used after that is held here.
+            let line = line.takeUnretainedValue()
+            let place = place.counted
+            guard place.isWaiting else { return }
+            line.remove(place)
+            line.loop.resumingInline { place.fire(TimeoutError(after: timeout)) }
+        }
     }
 
-    private func remove(_ place: Place) {
+    // MARK: Places
+
+    private func makePlace() -> WaitPlace {
+        guard takenCount == 0, let place = spare.take() else {
+            return WaitPlace(loop, for: Value.self)
+        }
+        spare = place.nextSpare.take()
+        spareCount -= 1
+        return place
+    }
+
+    /// - Returns: What the place has.
+    private func leave(_ place: consuming WaitPlace, _ expiry: Timeout?) -> Value? {
+        if let expiry { loop.timers.remove(expiry) }
+        remove(place)
+        let value = place.takeValue(Value.self)
+        guard spareCount < Self.spareCountMax || takenCount > 0 else { return value }
+        spareCount += 1
+        place.nextSpare = spare.take()
+        spare = place
+        return value
+    }
+
+    private func append(_ place: WaitPlace) {
+        let link = PlaceLink(place)
+        lastNumber += 1
+        place.number = lastNumber
+        place.isInLine = true
+        place.previous = last
+        count += 1
+        if let last { last.with { $0.next = link } } else { first = link }
+        last = link
+    }
+
+    private func remove(_ place: WaitPlace) {
         guard place.isInLine else { return }
         place.isInLine = false
         count -= 1
-        let next = place.next
-        place.next = nil
-        next?.previous = place.previous
-        if next == nil { last = place.previous }
-        if let previous = place.previous { previous.next = next } else { first = next }
+        let (previous, next) = (place.previous, place.next)
+        if let next { next.with { $0.previous = previous } } else { last = previous }
+        if let previous { previous.with { $0.next = next } } else { first = next }
         place.previous = nil
+        place.next = nil
     }
 }
