@@ -20,7 +20,8 @@ void ta_place(const void *address, char *buffer, size_t size) {
     const char *file = strrchr(info.dli_fname, '/');
     snprintf(
         buffer, size, "%s at %s:%#lx", info.dli_sname ? info.dli_sname : "",
-        file ? file + 1 : info.dli_fname, (unsigned long)((uintptr_t)address - (uintptr_t)info.dli_fbase));
+        file ? file + 1 : info.dli_fname,
+        (unsigned long)((uintptr_t)address - (uintptr_t)info.dli_fbase));
 }
 
 #if defined(__linux__) && defined(__x86_64__)

@@ -102,7 +102,8 @@ extension Trait where Self == ConditionTrait {
                     isOptimised = false
                     return true
                 }())
-            return isOptimised && ta_can_count()
+            // Once is enough: the poller plays no part in it, and each step of it takes its time.
+            return isOptimised && ta_can_count() && PollerKind.named == nil
         }
     }
 }
