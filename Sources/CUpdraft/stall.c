@@ -33,6 +33,7 @@ static struct {
     int64_t busy_since;
     struct cu_sample sample;
 } request;
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "A signal handler can't take a lock.");
 static sem_t answered;
 static struct sigaction previous;
 

@@ -26,9 +26,12 @@ void ta_place(const void *address, char *buffer, size_t size) {
 
 #if defined(__linux__) && defined(__x86_64__)
 
+#include <pthread.h>
 #include <signal.h>
 #include <ucontext.h>
 
+// Held while a thread counts: the handler is the process's.
+static pthread_mutex_t counting = PTHREAD_MUTEX_INITIALIZER;
 static struct ta_counts counts;
 static struct sigaction previous;
 
@@ -111,6 +114,7 @@ static inline __attribute__((always_inline)) void set_trap_flag(bool on) {
 }
 
 __attribute__((noinline)) void ta_begin(void) {
+    pthread_mutex_lock(&counting);
     find(&retains);
     find(&releases);
     memset(&counts, 0, sizeof counts);
@@ -123,7 +127,9 @@ __attribute__((noinline)) void ta_begin(void) {
 __attribute__((noinline)) struct ta_counts ta_end(void) {
     set_trap_flag(false);
     sigaction(SIGTRAP, &previous, NULL);
-    return counts;
+    struct ta_counts result = counts;
+    pthread_mutex_unlock(&counting);
+    return result;
 }
 
 #else

@@ -236,10 +236,13 @@ import UpdraftTesting
 
     @Test func aWriteThatIsRefusedIsNotTold_J2() async throws {
         try await withLoop { loop in
-            let options = streamOptions { $0.writeBufferMax = 100 }
+            // The bytes, and 128 of the first call.
+            let options = streamOptions { $0.writeBufferMax = 228 }
             let (near, far) = try MemoryStream.pair(on: loop, options: options)
             var calls: [String] = []
-            try near.enqueue(String(repeating: "a", count: 60)) { _ in calls.append("a") }
+            try loop.withoutContext {
+                try near.enqueue(String(repeating: "a", count: 60)) { _ in calls.append("a") }
+            }
             let large = String(repeating: "b", count: 41)
             for way in 0..<3 {
                 let code = await streamFailure {
@@ -257,6 +260,56 @@ import UpdraftTesting
             #expect(try await far.readToEnd().count == 60)
             try await loop.turns(3)
             #expect(calls == ["a"])
+        }
+    }
+
+    /// A peer that does not read must not make this side hold closures without end. A test always
+    /// has task-locals: the testing library's own.
+    @Test(arguments: [false, true])
+    func aCallThatIsOutstandingCountsAgainstTheLimit_J2(hasLocals: Bool) async throws {
+        try await withLoop { loop in
+            let options = streamOptions { $0.writeBufferMax = 10_000 }
+            let (near, far) = try MemoryStream.pair(on: loop, options: options)
+            var calls = 0
+            var count = 0
+            let fill = {
+                while true {
+                    try near.enqueue("a") { _ in calls += 1 }
+                    count += 1
+                }
+            }
+            let error = await failure {
+                if hasLocals { try fill() } else { try loop.withoutContext(fill) }
+            }
+            #expect(count == 10_000 / (1 + (hasLocals ? 1_536 : 128)))
+            #expect("\(error as Any)".contains("bytes of calls wait for that"))
+            try await loop.turns(until: { calls == count })
+            try near.enqueue([UInt8](repeating: 1, count: 10_000))
+            near.close()
+            #expect(try await far.readToEnd().count == count + 10_000)
+        }
+    }
+
+    @Test(arguments: [262_144, 1_000_000])
+    func aWriteThatFindsTheConnectionBrokenSaysSo_J2(count: Int) async throws {
+        let reset = SystemError(errno: 104, operation: "send")
+        try await withLoop { loop in
+            for inPieces in [false, true] {
+                let (carrier, far) = MemoryTransport.pair(on: loop)
+                let script = ScriptedTransport(over: carrier, on: loop)
+                script.writes = [.fail(reset)]
+                let near = try IOStream(script, loop: loop)
+                let bytes = [UInt8](repeating: 1, count: count)
+                let error = await failure {
+                    if inPieces {
+                        try await near.write(pieces: [[1], bytes])
+                    } else {
+                        try await near.write(bytes)
+                    }
+                }
+                #expect((error as? StreamError)?.cause as? SystemError == reset)
+                withExtendedLifetime(far) {}
+            }
         }
     }
 

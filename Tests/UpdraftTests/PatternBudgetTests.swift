@@ -1,4 +1,5 @@
 #if Regex
+    import CTestMemory
     import TestSupport
     import Testing
     import UpdraftTesting
@@ -260,6 +261,65 @@
                 let pattern = try BytePattern(Long.afterC.pattern)
                 #expect(try await peer.far.read(untilMatching: pattern) == peer.bytes)
             }
+        }
+
+        /// What it went through to see that there is no match yet is the loop's, one after another.
+        @Test func aSearchThatWaitsHoldsNoMemoryOfItsLook_J5() throws {
+            let pattern = try BytePattern("(a|b)*(c|d)")
+            let matcher = try #require(PatternMatcher())
+            let bytes = [UInt8](repeating: 0x61, count: 65_000)
+            var searches: [PatternSearch] = []
+            let before = Int(tm_allocated_bytes())
+            for _ in 0..<20 {
+                let search = PatternSearch(
+                    pattern, maxBytes: 65_536, clock: ManualClock(), matcher: matcher)
+                let found = bytes.withUnsafeBytes { search.look(at: $0, isEnd: false) }
+                guard case .none = found else {
+                    Issue.record("\(found)")
+                    return
+                }
+                searches.append(search)
+            }
+            #expect(Int(tm_allocated_bytes()) - before < 20 * 4_096)
+            withExtendedLifetime(searches) {}
+        }
+
+        @Test func aMatchThatIsTooDeepIsGivenUp_J5() async throws {
+            let pattern = try BytePattern("(a|b)*(c|d)")
+            try await withVirtualLoop { loop in
+                let (near, far) = try MemoryStream.pair(on: loop, capacity: 1 << 20)
+                try await near.write([UInt8](repeating: 0x61, count: 900_000))
+                let code = await streamFailure {
+                    try await far.read(untilMatching: pattern, maxBytes: 1 << 20)
+                }
+                #expect(code == .unsatisfiableRead)
+            }
+        }
+
+        /// Here a millisecond passes whenever it is looked at.
+        private final class PassingClock: LoopClock {
+            private var instant = LoopInstant(nanoseconds: 1_000_000_000)
+
+            func now() -> LoopInstant {
+                instant = instant.advanced(by: .milliseconds(1))
+                return instant
+            }
+        }
+
+        @Test func aPatternThatTakesLongHasATenthOfTheTime_J5() throws {
+            let search = PatternSearch(
+                try BytePattern("[0-9]+"), maxBytes: 100, clock: PassingClock(),
+                budget: LookBudget(free: 0, perByte: 0))
+            var calls = 0
+            for bytes in [[0x31], [0x31, 0x31]] as [[UInt8]] {
+                let before = search.lookedAt
+                calls = 0
+                while search.lookedAt == before {
+                    _ = bytes.withUnsafeBytes { search.look(at: $0, isEnd: false) }
+                    calls += 1
+                }
+            }
+            #expect(calls == 10)
         }
     }
 #endif

@@ -24,9 +24,10 @@
 
         private static func decision(_ pattern: BytePattern, _ bytes: [UInt8]) throws -> Decision? {
             let data = try #require(BytePattern.MatchData(pattern))
+            let matcher = try #require(PatternMatcher())
             for count in 1...bytes.count {
                 let found = bytes[..<count].withUnsafeBytes {
-                    pattern.search($0, from: 0, isEnd: false, data)
+                    pattern.search($0, from: 0, isEnd: false, data, matcher)
                 }
                 if case .match(let end) = found { return Decision(count: count, end: end) }
             }

@@ -89,6 +89,14 @@ import UpdraftTesting
         }
     }
 
+    @Test func aTimeThatComesTwiceRunsOnce() async throws {
+        try await withVirtualLoop { loop in
+            let ran = try await evenings(
+                from: "2026-10-24 12:00", days: 2, on: loop, hour: 2, minute: 30)
+            #expect(ran == ["2026-10-25 02:30", "2026-10-26 02:30"])
+        }
+    }
+
     @Test func aClockThatIsSetBackBringsNoEveningTwice() async throws {
         try await withVirtualLoop { loop in
             let wall = try WallClock(loop, "2026-06-01 20:00")

@@ -22,7 +22,7 @@ extension IOStream {
                     let count = try await read(into: &piece, partial: true)
                     bytes += piece[..<count]
                 } catch {
-                    readBuffer.putBack(bytes[...])
+                    if !bytes.isEmpty { readBuffer.putBack(bytes[...]) }
                     throw error
                 }
             case .complete(let header, _):

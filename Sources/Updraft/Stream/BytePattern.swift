@@ -21,13 +21,8 @@
         public let text: String
 
         let code: OpaquePointer
-        private let limits: OpaquePointer
         /// What is known of every match.
         let needs: MatchNeeds
-
-        /// Steps of one match at the most: what takes more is a pattern that a peer could make the
-        /// loop stand still with.
-        private static let stepsMax: UInt32 = 1_000_000
 
         /// Compiles a pattern.
         ///
@@ -37,26 +32,21 @@
             var place = 0
             let bytes = Array(text.utf8)
             let options = UInt32(PCRE2_NEVER_BACKSLASH_C) | UInt32(PCRE2_ALT_CIRCUMFLEX)
-            guard
-                let code = pcre2_compile_8(bytes, bytes.count, options, &number, &place, nil),
-                let limits = pcre2_match_context_create_8(nil)
+            guard let code = pcre2_compile_8(bytes, bytes.count, options, &number, &place, nil)
             else {
-                let reason = number == 0 ? "out of memory" : BytePattern.message(number)
+                let reason = BytePattern.message(number)
                 throw PatternError(
                     "The pattern '\(text)' is wrong at byte \(place): \(reason).", offset: place)
             }
             // Where the machine has no such compiler it is interpreted, with the same results.
             _ = pcre2_jit_compile_8(
                 code, UInt32(PCRE2_JIT_COMPLETE) | UInt32(PCRE2_JIT_PARTIAL_HARD))
-            _ = pcre2_set_match_limit_8(limits, BytePattern.stepsMax)
             self.text = text
             self.code = code
-            self.limits = limits
             needs = MatchNeeds(code, text)
         }
 
         deinit {
-            pcre2_match_context_free_8(limits)
             pcre2_code_free_8(code)
         }
 
@@ -79,14 +69,13 @@
         ///     assertions only.
         ///   - isEnd: Whether no more bytes will come.
         func search(
-            _ bytes: UnsafeRawBufferPointer, from start: Int, isEnd: Bool, _ data: MatchData
+            _ bytes: UnsafeRawBufferPointer, from start: Int, isEnd: Bool, _ data: MatchData,
+            _ matcher: PatternMatcher
         ) -> Search {
             let options = isEnd ? 0 : UInt32(PCRE2_PARTIAL_HARD)
-            var result = match(bytes, from: start, options, data)
-            if result == PCRE2_ERROR_JIT_STACKLIMIT {
-                // What is nested deeper than the compiled form's stack is interpreted, on the heap.
-                result = match(bytes, from: start, options | PCRE2_NO_JIT, data)
-            }
+            let result = pcre2_match_8(
+                code, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, start,
+                options, data.pointer, matcher.context)
             if result >= 0 { return .match(end: data.end) }
             switch result {
             case PCRE2_ERROR_NOMATCH where needs.isAnchored: return .never
@@ -99,17 +88,9 @@
                 let whole = UnsafeRawBufferPointer(rebasing: bytes[..<data.failure])
                 // Of nothing PCRE2 would say for certain that it is no match.
                 if whole.isEmpty { return .none(from: 0) }
-                return search(whole, from: min(start, whole.count), isEnd: false, data)
+                return search(whole, from: min(start, whole.count), isEnd: false, data, matcher)
             default: return .failed(BytePattern.message(result))
             }
-        }
-
-        private func match(
-            _ bytes: UnsafeRawBufferPointer, from start: Int, _ options: UInt32, _ data: MatchData
-        ) -> Int32 {
-            pcre2_match_8(
-                code, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, start,
-                options, data.pointer, limits)
         }
 
         static func message(_ number: Int32) -> String {
@@ -137,6 +118,45 @@
             fileprivate var failure: Int { pcre2_get_startchar_8(pointer) }
             fileprivate var start: Int { pcre2_get_ovector_pointer_8(pointer)[0] }
             fileprivate var end: Int { pcre2_get_ovector_pointer_8(pointer)[1] }
+        }
+    }
+
+    /// What a match may take, and the stack of compiled patterns: once for each loop, since a match
+    /// is over before the next one begins, and a stack for each read that waits would be a peer's
+    /// to fill.
+    final class PatternMatcher {
+        fileprivate let context: OpaquePointer
+        private let stack: OpaquePointer?
+
+        /// Steps of one match at the most: what takes more is a pattern that a peer could make the
+        /// loop stand still with.
+        private static let stepsMax: UInt32 = 1_000_000
+        /// What a match may remember of the ways that it might have gone instead. For one of
+        /// 64 KiB by a repeated group, `(a|b)*c`, it is 2 MiB.
+        private static let stackMax = 4 << 20
+
+        init?() {
+            guard let context = pcre2_match_context_create_8(nil) else { return nil }
+            self.context = context
+            stack = pcre2_jit_stack_create_8(32_768, PatternMatcher.stackMax, nil)
+            pcre2_jit_stack_assign_8(context, nil, stack.map(UnsafeMutableRawPointer.init))
+            _ = pcre2_set_match_limit_8(context, PatternMatcher.stepsMax)
+            // In KiB, for where patterns are interpreted: there it is the read's, while it waits.
+            _ = pcre2_set_heap_limit_8(context, UInt32(PatternMatcher.stackMax / 1_024))
+        }
+
+        deinit {
+            pcre2_match_context_free_8(context)
+            pcre2_jit_stack_free_8(stack)
+        }
+
+        /// The loop's, made when it is first asked for.
+        static func of(_ loop: IOLoop) -> PatternMatcher? {
+            let key = ObjectIdentifier(PatternMatcher.self)
+            if let matcher = loop.attachments[key] as? PatternMatcher { return matcher }
+            let made = PatternMatcher()
+            loop.attachments[key] = made
+            return made
         }
     }
 

@@ -54,9 +54,10 @@ extension IOStream {
     ///
     /// The calls come in the order of the writes, each in a later callback on the loop's thread,
     /// never inside this one or another call of the stream's; before those of `onClose`. Tasks that
-    /// wait for their bytes go on in the same order. An empty write is told of next, whatever is
-    /// unsent before it. There are never more calls outstanding than bytes are unsent, so that
-    /// `options.writeBufferMax` bounds them.
+    /// wait for their bytes go on in the same order. No bytes have left at once: their call comes
+    /// next, whatever is unsent before them. A call that is outstanding counts against
+    /// `options.writeBufferMax` with 128 bytes, or 1,536 if it takes task-locals along
+    /// (`withoutContext` is without).
     ///
     /// `onSent` gets the running task's locals as they are now, as with `IOLoop.addCallback`. What
     /// it throws goes to `onUnhandledError`.
@@ -68,8 +69,9 @@ extension IOStream {
     public func enqueue(
         _ bytes: [UInt8], onSent: @escaping (Result<Void, StreamError>) throws -> Void
     ) throws {
+        let callback = try callback(onSent, after: bytes.count)
         try enqueue(bytes)
-        whenSent(bytes.count, onSent)
+        whenSent(bytes.count, callback)
     }
 
     /// Writes borrowed bytes without waiting, and calls `onSent` once when they have left; see
@@ -77,8 +79,9 @@ extension IOStream {
     public func enqueue(
         _ bytes: RawSpan, onSent: @escaping (Result<Void, StreamError>) throws -> Void
     ) throws {
+        let callback = try callback(onSent, after: bytes.byteCount)
         try enqueue(bytes)
-        whenSent(bytes.byteCount, onSent)
+        whenSent(bytes.byteCount, callback)
     }
 
     /// Writes text as UTF-8 without waiting, and calls `onSent` once when it has left; see
@@ -102,10 +105,16 @@ extension IOStream {
         try await waitUntilSent(target)
     }
 
-    private func whenSent(
-        _ count: Int, _ action: @escaping (Result<Void, StreamError>) throws -> Void
-    ) {
+    private func callback(
+        _ action: @escaping (Result<Void, StreamError>) throws -> Void, after count: Int
+    ) throws -> SendLine.Callback {
+        try checkWritable()
         let callback = SendLine.Callback(action: action, context: loop.captureContext())
+        try checkRoom(for: count + callback.bytes)
+        return callback
+    }
+
+    private func whenSent(_ count: Int, _ callback: SendLine.Callback) {
         if count == 0 { return answer(.callback(callback), nil) }
         line.append(.callback(callback), at: writtenTotal)
     }

@@ -7,29 +7,31 @@
         /// on (`[0-9]+`) waits for the byte that ends it, or for the end of the stream. As soon as
         /// the bytes are there that decide it, the match is returned.
         ///
-        /// The work is linear in the bytes, however they are cut, and in the time they take. What
-        /// can't be part of a match is not looked at again, and no match is looked for before a
-        /// byte has come that every match needs, such as the `b` of `a.*b`. What may be part of one
-        /// is looked at from its beginning when bytes have come, but in all no more than 64 KiB and
-        /// 16 times the bytes that came: beyond that a look waits for more bytes, or for 150 ns of
-        /// each of its own since the look before. So a peer that sends a long match in pieces of
-        /// less than some thirtieth of it, each soon after the other, may get its answer later: by
-        /// up to 10 ms for a match of 64 KiB, 60 µs for one of 400 bytes. A shorter one, and
-        /// whoever takes more time than that over a piece, is answered at once; so is the end of
-        /// the stream.
+        /// What PCRE2 is given to look at is linear in the bytes, however they are cut, and in the
+        /// time they take. What can't be part of a match is not looked at again, and no match is
+        /// looked for before a byte has come that every match needs, such as the `b` of `a.*b`.
+        /// What may be part of one is looked at from its beginning when bytes have come, but in all
+        /// no more than 64 KiB and 16 times the bytes that came: beyond that a look waits for more
+        /// bytes, or until 150 ns for each of its own, and ten times what the look before took,
+        /// have passed since that. So a peer that sends a long match in pieces of less than some
+        /// thirtieth of it, each soon after the other, may get its answer later: by up to 10 ms for
+        /// a match of 64 KiB, a millisecond for a short one. Whoever takes more time than that over
+        /// a piece is answered at once; so is the end of the stream.
         ///
         /// - Parameters:
         ///   - pattern: Must match at least one byte to be of use.
         ///   - maxBytes: The result's length at the most, and with it that of what follows and
         ///     decides where it ends: in 5 bytes `[0-9]+` finds four digits that a comma follows.
         /// - Throws: As `read(until:maxBytes:)`; `.unsatisfiableRead` also for a pattern that takes
-        ///   too many steps to match.
+        ///   too many steps to match (1,000,000), or is too deep: what a repeated group might have
+        ///   matched instead takes up to 4 MiB, some 128 KiB of bytes for `(a|b)*c`.
         public nonisolated(nonsending) func read(
             untilMatching pattern: BytePattern, maxBytes: Int = 65_536
         ) async throws -> [UInt8] {
             let maxBytes = min(maxBytes, options.readBufferMax)
             return try await read(
-                PatternSearch(pattern, maxBytes: maxBytes, clock: loop.clock))
+                PatternSearch(
+                    pattern, maxBytes: maxBytes, clock: loop.clock, matcher: .of(loop)))
         }
 
         nonisolated(nonsending) func read(_ search: PatternSearch) async throws -> [UInt8] {

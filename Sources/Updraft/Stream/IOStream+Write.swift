@@ -11,7 +11,7 @@ extension IOStream {
     ///   `CancellationError` or `TimeoutError` while it waits (the bytes stay accepted).
     public nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws {
         try accept(bytes)
-        sendWholeShare()
+        try sendWholeShare()
         if writeQueue.count > options.highWaterMark { try await waitForRoom() }
     }
 
@@ -23,8 +23,9 @@ extension IOStream {
     /// Writes several pieces in their order, without joining them: large ones leave uncopied, and
     /// all of them in one system call where they fit. See `write(_:)` for the rest.
     public nonisolated(nonsending) func write(pieces: [[UInt8]]) async throws {
+        try checkWritable()
         for piece in pieces { try accept(piece) }
-        sendWholeShare()
+        try sendWholeShare()
         if writeQueue.count > options.highWaterMark { try await waitForRoom() }
     }
 
@@ -35,7 +36,7 @@ extension IOStream {
     /// - Throws: `StreamError` with `.bufferFull` if more than `options.writeBufferMax` bytes would
     ///   be unsent (nothing is queued then), with `.closed` if the stream is closed.
     public func enqueue(_ bytes: [UInt8]) throws {
-        if bufferedBytes + bytes.count > options.writeBufferMax { throw bufferFull() }
+        try checkRoom(for: bytes.count)
         try accept(bytes)
     }
 
@@ -59,7 +60,7 @@ extension IOStream {
 
     /// Copies bytes that are valid during the call only; otherwise as `enqueue(_:)`.
     package func enqueue(copying bytes: UnsafeRawBufferPointer) throws {
-        if bufferedBytes + bytes.count > options.writeBufferMax { throw bufferFull() }
+        try checkRoom(for: bytes.count)
         try checkWritable()
         writeQueue.append(bytes, pool: &loop.buffers)
         written(bytes.count)
@@ -118,13 +119,15 @@ extension IOStream {
         }
     }
 
-    /// Unsent bytes in memory.
-    private var bufferedBytes: Int { writeQueue.count - writeQueue.fileCount }
-
-    private func bufferFull() -> StreamError {
-        StreamError(
+    /// - Throws: `StreamError` with `.bufferFull` if so much more would be too much in memory.
+    func checkRoom(for count: Int) throws {
+        let unsent = writeQueue.count - writeQueue.fileCount
+        let calls = sendLine?.callbackBytes ?? 0
+        guard unsent + calls + count > options.writeBufferMax else { return }
+        let besides = calls == 0 ? "" : ", and \(calls) bytes of calls wait for that"
+        throw StreamError(
             .bufferFull,
-            "\(bufferedBytes) bytes are unsent; the limit is \(options.writeBufferMax).")
+            "\(unsent) bytes are unsent\(besides); the limit is \(options.writeBufferMax).")
     }
 
     func written(_ count: Int) {
@@ -137,12 +140,18 @@ extension IOStream {
 
     /// A turn's share has nothing more to wait for. Sent now, its memory serves what comes next,
     /// instead of one share being held for each stream that writes in this turn.
-    private func sendWholeShare() {
-        if writeQueue.count >= loop.limits.streamBytesMax { sendPending() }
+    private func sendWholeShare() throws {
+        if writeQueue.count >= loop.limits.streamBytesMax { try sendNowOrThrow() }
+    }
+
+    /// - Throws: Why the stream has closed, if it fails here and now.
+    private func sendNowOrThrow() throws {
+        sendPending()
+        if case .closed(let reason) = phase { throw reason }
     }
 
     private nonisolated(nonsending) func waitForRoom() async throws {
-        sendPending()
+        try sendNowOrThrow()
         let excess = writeQueue.count - options.lowWaterMark
         if writeQueue.count > options.highWaterMark, excess > 0 {
             try await waitUntilSent(sentTotal + UInt64(excess), .room)

@@ -18,16 +18,19 @@
 
         private let pattern: BytePattern
         private let data: BytePattern.MatchData?
+        private let matcher: PatternMatcher?
         private let budget: LookBudget
         private let clock: any LoopClock
         /// No match begins before this.
         private var start = 0
         /// From `start` up to here there is none of the byte that a match needs.
         private var missing = 0
-        /// Where there is one.
+        /// Where such a byte was found.
         private var found: Int?
         private var looked = Look(count: 0, isEnd: false)
+        /// When the last look was over, and how long it took.
         private var lookedLast: LoopInstant
+        private var lookTook = Duration.zero
         private var isHopeless = false
 
         private struct Look: Equatable {
@@ -35,14 +38,17 @@
             let isEnd: Bool
         }
 
-        /// - Parameter clock: The loop's.
+        /// - Parameters:
+        ///   - clock: The loop's.
+        ///   - matcher: The loop's; nil if there was no memory for it.
         init(
             _ pattern: BytePattern, maxBytes: Int, clock: any LoopClock,
-            budget: LookBudget = LookBudget()
+            matcher: PatternMatcher? = PatternMatcher(), budget: LookBudget = LookBudget()
         ) {
             self.pattern = pattern
             self.maxBytes = maxBytes
             self.clock = clock
+            self.matcher = matcher
             self.budget = budget
             lookedLast = clock.now()
             data = BytePattern.MatchData(pattern)
@@ -55,7 +61,7 @@
         func look(
             at all: UnsafeRawBufferPointer, isEnd: Bool, isLast: Bool = false
         ) -> BytePattern.Search {
-            guard let data else { return .failed("out of memory") }
+            guard let data, let matcher else { return .failed("out of memory") }
             putOffUntil = nil
             let bytes = UnsafeRawBufferPointer(rebasing: all.prefix(maxBytes))
             // What stands behind the limit, be it the end, must not matter: it may come later.
@@ -67,7 +73,10 @@
             else { return .none(from: start) }
             looked = look
             lookedAt += bytes.count - start
-            let result = pattern.search(bytes, from: start, isEnd: look.isEnd, data)
+            let begin = clock.now()
+            let result = pattern.search(bytes, from: start, isEnd: look.isEnd, data, matcher)
+            lookedLast = clock.now()
+            lookTook = begin.duration(to: lookedLast)
             switch result {
             case .none(let from): start = from
             case .never: isHopeless = true
@@ -78,15 +87,12 @@
 
         /// Whether a look at so many bytes is paid for, by those that came or by time.
         private func mayLook(at count: Int, of received: Int) -> Bool {
-            let now = clock.now()
-            let next = lookedLast.advanced(by: budget.pausePerByte * count)
-            let isPaid = lookedAt + count <= budget.free + budget.perByte * received
-            guard isPaid || now >= next else {
-                putOffUntil = next
-                return false
-            }
-            lookedLast = now
-            return true
+            if lookedAt + count <= budget.free + budget.perByte * received { return true }
+            let pause = max(budget.pausePerByte * count, lookTook * budget.pausePerLook)
+            let next = lookedLast.advanced(by: pause)
+            if clock.now() >= next { return true }
+            putOffUntil = next
+            return false
         }
 
         private func mayMatch(in bytes: UnsafeRawBufferPointer) -> Bool {
@@ -117,5 +123,8 @@
         var perByte = 16
         /// For 64 KiB, the default limit of a read, less than 10 ms.
         var pausePerByte = Duration.nanoseconds(150)
+        /// And for so many times as long as that one took, lest a pattern that takes long to match
+        /// have the loop to itself.
+        var pausePerLook = 10
     }
 #endif

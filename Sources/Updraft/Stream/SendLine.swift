@@ -27,6 +27,10 @@ final class SendLine {
     struct Callback {
         let action: (Result<Void, StreamError>) throws -> Void
         let context: CallbackContext?
+
+        /// About what it takes while it is outstanding: its place, its closure and what that holds,
+        /// and the task that carries the locals.
+        var bytes: Int { context == nil ? 128 : 1_536 }
     }
 
     private struct Place {
@@ -42,6 +46,9 @@ final class SendLine {
     private var room = RingBuffer<Place>(capacity: 1)
     /// Tasks that have given up since the line was swept; some of them had been taken out already.
     private var gaveUp = 0
+
+    /// What the callbacks take that are outstanding.
+    private(set) var callbackBytes = 0
 
     var count: Int { sent.count + room.count }
 
@@ -63,6 +70,7 @@ final class SendLine {
 
     func append(_ party: Party, at target: UInt64, for goal: Goal = .sent) {
         let place = Place(target: target, party: party)
+        if case .callback(let callback) = party { callbackBytes += callback.bytes }
         switch goal {
         case .sent: sent.append(place)
         case .room: room.append(place)
@@ -76,7 +84,9 @@ final class SendLine {
         guard let place = isRoomFirst ? room.first : sent.first, place.target <= position else {
             return nil
         }
-        return (isRoomFirst ? room.popFirst() : sent.popFirst())?.party
+        let party = (isRoomFirst ? room.popFirst() : sent.popFirst())?.party
+        if case .callback(let callback) = party { callbackBytes -= callback.bytes }
+        return party
     }
 
     /// A task has ended its wait by itself.

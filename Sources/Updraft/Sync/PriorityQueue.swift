@@ -12,7 +12,8 @@ public final class PriorityQueue<Element>: Queue<Element> {
     ///   - maxSize: How many items it holds at the most, 1 or more; nil means no limit.
     ///   - loop: The loop whose tasks share it; the calling thread's by default.
     ///   - isLess: Whether its first argument comes before the second; a strict weak order. What
-    ///     it looks at must not change while the item is in the queue.
+    ///     it looks at must not change while the item is in the queue, and it must not use the
+    ///     queue, or end a wait in it: that stops the program, as any access that conflicts.
     public init(
         maxSize: Int? = nil, loop: IOLoop = .current,
         by isLess: @escaping (Element, Element) -> Bool

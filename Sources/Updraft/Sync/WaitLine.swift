@@ -76,8 +76,10 @@ final class WaitLine<Value> {
     }
 
     /// Takes the first place out whose task still waits.
-    func takeFirst() -> Taken? {
-        while let place = first {
+    ///
+    /// - Parameter number: Of the last place that may be taken.
+    func takeFirst(upTo number: UInt64 = .max) -> Taken? {
+        while let place = first, place.with({ $0.number <= number }) {
             let isWaiting = place.with {
                 remove($0)
                 return $0.isWaiting
@@ -100,7 +102,7 @@ final class WaitLine<Value> {
     func wake(atMost count: Int = .max) {
         let lastNumber = lastNumber
         var left = count
-        while left > 0, let first, first.with({ $0.number <= lastNumber }), let next = takeFirst() {
+        while left > 0, let next = takeFirst(upTo: lastNumber) {
             left -= 1
             wake(next)
         }

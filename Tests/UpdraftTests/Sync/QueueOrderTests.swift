@@ -97,4 +97,19 @@ import UpdraftTesting
             }
         }
     }
+
+    @Test func anOrderThatUsesItsQueueStopsTheProgram() async {
+        let result = await #expect(
+            processExitsWith: .failure, observing: [\.standardErrorContent]
+        ) {
+            let loop = try IOLoop()
+            var queue: PriorityQueue<Int>?
+            queue = PriorityQueue(loop: loop) { left, right in
+                left + (queue?.count ?? 0) < right
+            }
+            for number in 0..<3 { try queue?.putNowait(number) }
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("overlapping accesses") || text.contains("Simultaneous accesses"))
+    }
 }
