@@ -55,6 +55,7 @@ import Testing
 
     @Test func serversOfAllLoopsShareOnePortThatTheSystemPicked() async throws {
         let ports = Mutex<[Int]>([])
+        let asked = Mutex(0)
         let served = Mutex<Set<String>>([])
         try await onThread {
             try IOLoop.run(loops: 2) { loop in
@@ -71,6 +72,9 @@ import Testing
                     _ = try await stream.readToEnd()
                     stream.close()
                 }
+                // A server that stops resets what nobody has accepted: the other loop's connection.
+                asked.withLock { $0 += 1 }
+                while asked.withLock({ $0 }) < 2 { try await loop.nextTurn() }
                 server.stop()
             }
         }
