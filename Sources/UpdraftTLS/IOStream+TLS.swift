@@ -3,8 +3,9 @@ public import Updraft
 extension IOStream {
     /// Goes on with TLS on this stream, as the server: after STARTTLS, or from the first byte.
     ///
-    /// What was written is sent first, unencrypted. Then the stream is the same, but everything
-    /// read and written is encrypted. When this returns, the handshake is done.
+    /// What was written is sent first, unencrypted, and so is what callbacks (`onSent`) write as
+    /// long as any of that is left. Then the stream is the same, but everything read and written
+    /// is encrypted. When this returns, the handshake is done.
     ///
     /// ```swift
     /// try await stream.write("220 go ahead\r\n")

@@ -81,6 +81,10 @@ import UpdraftTesting
             #expect(
                 line("task 'writer'", in: dump)
                     == "task 'writer': waits for its bytes to be sent (descriptor \(descriptor))")
+            for _ in 0..<2 { try near.enqueue([1]) { _ in } }
+            let callbacks = ", \(near.unsentBytes) bytes unsent, sending callbacks outstanding: 2"
+            dump = loop.dump()
+            #expect(line("descriptor \(descriptor):", in: dump)?.hasSuffix(callbacks) == true)
             near.abort()
             far.abort()
             await writer.value

@@ -52,7 +52,7 @@ import UpdraftTesting
                 heap.collectDue(now: now, into: &due)
                 ran = []
                 for timeout in due {
-                    try? heap.takeDue(timeout)?.callback()
+                    try? heap.takeDue(timeout)?.run()
                     let isPending = heap.isPending(timeout)
                     #expect(!isPending)
                 }

@@ -106,19 +106,41 @@ extension IOLoop {
         _ instant: LoopInstant, _ context: CallbackContext?,
         _ callback: @escaping () throws -> Void
     ) -> Timeout {
-        timers.add(deadline: instant.nanoseconds, context: context, action: callback)
-    }
-
-    /// Runs what a due timeout is for.
-    func run(_ action: TimerAction) {
-        guard let context = action.context else { return guarded("A timeout", action.callback) }
-        context.run { guarded("A timeout", action.callback) }
+        guard let context else {
+            return timers.add(deadline: instant.nanoseconds, action: callback)
+        }
+        return timers.add(deadline: instant.nanoseconds) { [unowned self] in
+            context.run { guarded("A timeout", callback) }
+        }
     }
 
     /// Takes a timeout back. It does nothing if the timeout has run or was removed (E4).
+    ///
+    /// What its closure holds is let go of at once. While more than 32,768 timeouts are pending, it
+    /// may be 16 calls later, and at the latest before the loop next looks at its timeouts: each
+    /// has to be fetched from memory then, and those of several calls are fetched together.
     public func removeTimeout(_ timeout: Timeout) {
         checkThread("IOLoop.removeTimeout")
-        timers.remove(timeout)
+        guard timers.count > IOLoop.timeoutsInCacheMax else {
+            timers.remove(timeout)
+            return
+        }
+        timers.prefetch(timeout)
+        if let earlier = leavingTimeouts.append(timeout) { timers.remove(earlier) }
+    }
+
+    private static let timeoutsInCacheMax = 32_768
+
+    /// For whoever is to look at `timers` next.
+    @inline(__always)
+    func finishRemovals() {
+        if !leavingTimeouts.isEmpty { removeLeaving() }
+    }
+
+    @inline(never)
+    private func removeLeaving() {
+        // What goes away with one may take others back.
+        while let timeout = leavingTimeouts.popFirst() { timers.remove(timeout) }
     }
 
     /// Suspends the calling task for so long, on the loop's clock; true removal on cancellation.

@@ -6,6 +6,7 @@ extension IOLoop {
 
     /// Whether a timeout is due that has not run.
     package var hasDueTimeout: Bool {
-        timers.nextDeadline.map { $0 <= clock.now().nanoseconds } ?? false
+        finishRemovals()
+        return timers.nextDeadline.map { $0 <= clock.now().nanoseconds } ?? false
     }
 }

@@ -83,6 +83,7 @@ extension IOLoop {
     /// Step 2: one round of timeouts, so that none can run in the turn that added it. One due
     /// timeout can remove another.
     private func runDueTimeouts() {
+        finishRemovals()
         guard let next = timers.nextDeadline else { return }
         let now = clock.now().nanoseconds
         guard next <= now else { return }
@@ -95,7 +96,8 @@ extension IOLoop {
             if due.isEmpty { break }
             meter.timeouts &+= UInt64(due.count)
             for timeout in due {
-                if let action = timers.takeDue(timeout) { run(action) }
+                finishRemovals()
+                if let action = timers.takeDue(timeout) { guarded("A timeout", action.run) }
             }
             due.removeAll(keepingCapacity: true)
         }
@@ -139,6 +141,7 @@ extension IOLoop {
 
     /// Nanoseconds until the next deadline: 0 if anything is ready to run, negative without limit.
     private func pollTimeout() -> Int64 {
+        finishRemovals()
         if !executor.ready.isEmpty || !flushQueue.isEmpty { return 0 }
         guard let deadline = timers.nextDeadline else { return -1 }
         let now = clock.now().nanoseconds

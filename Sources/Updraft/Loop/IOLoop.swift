@@ -47,6 +47,8 @@ public final class IOLoop {
     package let poller: any Poller
     let clock: any LoopClock
     @exclusivity(unchecked) var timers = TimerHeap()
+    /// Taken back already, but still in `timers`: see `removeTimeout`.
+    @exclusivity(unchecked) var leavingTimeouts = LeavingTimeouts()
     @exclusivity(unchecked) var table = DescriptorTable()
     /// Sinks without a descriptor, which nothing else would keep.
     var keptSinks: [ObjectIdentifier: any ReadinessSink] = [:]
@@ -287,6 +289,7 @@ public final class IOLoop {
     /// Frees what will never run, and what it holds, which may be the loop.
     private func dropCallbacks() {
         contexts.close()
+        leavingTimeouts = LeavingTimeouts()
         let actions = timers.takeAll()
         let ready = executor.ready
         let waits = futureWaits

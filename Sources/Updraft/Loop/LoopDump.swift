@@ -85,6 +85,7 @@ private struct LoopDump {
     }
 
     private mutating func timeouts() {
+        loop.finishRemovals()
         section("timeouts: \(loop.timers.count)")
         let now = loop.now.nanoseconds
         for deadline in loop.timers.nextDeadlines(min(LoopDump.deadlinesMax, linesMax)) {

@@ -129,6 +129,7 @@ extension IOLoop {
         var metrics = LoopMetrics()
         meter.fill(&metrics)
         metrics.turns = turnNumber
+        finishRemovals()
         metrics.timeoutsPending = timers.count
         metrics.streamsOpen = openStreams
         metrics.bufferedBytes = keptSinks.values.reduce(table.heldBytes) {

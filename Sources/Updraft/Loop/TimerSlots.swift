@@ -4,10 +4,12 @@
 
 internal import CUpdraft
 
-/// What a timeout runs, and the task-locals it runs with.
+/// What a timeout runs.
+///
+/// In a structure of its own: a bare closure in memory that is generic over what it holds has to
+/// take all as a generic function does, and is wrapped in a closure on the heap for that.
 struct TimerAction {
-    var callback: () throws -> Void
-    var context: CallbackContext?
+    let run: () throws -> Void
 }
 
 /// What the pending timeouts of a loop run, in places that their handles know.
@@ -17,8 +19,9 @@ struct TimerAction {
 /// has a place is noted by the timeout's sequence number, which is never used again, so that a
 /// handle that is out of date is told from a good one whatever has become of its place.
 ///
-/// Among a million timeouts each place is a miss of all caches, so what is needed of one stands in
-/// half a cache line, and nothing else is looked at on the way.
+/// Among a million timeouts each place is a miss of all caches. Who has it and what is to run
+/// are therefore apart: a look for dead keys sees only the former, eight to a cache line, and
+/// taking a timeout out fetches both at the same time.
 struct TimerSlots: ~Copyable {
     private static let chunkBits: UInt32 = 12
     private static let chunkSize = 1 << chunkBits
@@ -29,16 +32,12 @@ struct TimerSlots: ~Copyable {
     /// Set where nobody has the place; the rest is the next free place of the chunk, or `noPlace`.
     private static let freeBit: UInt64 = 1 << 62
 
-    /// 16 bytes from its begin, on 64-bit systems, lies the address of the closure's captures,
-    /// which is only used to fetch them ahead.
-    private struct Slot {
-        var owner: UInt64
-        var action: TimerAction?
-    }
-
     private struct Chunk {
         /// Nil once it has given its memory back.
-        var slots: UnsafeMutablePointer<Slot>?
+        var owners: UnsafeMutablePointer<UInt64>?
+        /// Behind the owners, in the same memory. Half of 16 bytes, on 64-bit systems, is the
+        /// address of what the closure has captured, which is only used to fetch that ahead.
+        var actions: UnsafeMutablePointer<TimerAction?>?
         /// Places that are in use.
         var used: UInt32 = 0
         /// Places that have been in use.
@@ -46,6 +45,36 @@ struct TimerSlots: ~Copyable {
         var firstFree = TimerSlots.noPlace
 
         var isFull: Bool { used == TimerSlots.chunkSize }
+
+        /// Puts it into a free place, of which there must be one.
+        @inline(__always)
+        mutating func take(_ action: TimerAction, for sequence: UInt64) -> UInt32 {
+            guard let owners, let actions else { return 0 }
+            used += 1
+            var place = firstFree
+            if place == TimerSlots.noPlace {
+                place = begun
+                begun += 1
+            } else {
+                firstFree = UInt32(truncatingIfNeeded: owners[Int(place)])
+            }
+            owners[Int(place)] = sequence
+            // Nothing was there, or nil: there is nothing to let go of.
+            (actions + Int(place)).initialize(to: action)
+            return place
+        }
+
+        /// Makes a place free.
+        ///
+        /// - Returns: Whether the chunk was full.
+        @inline(__always)
+        mutating func free(_ place: UInt32, of owner: UnsafeMutablePointer<UInt64>) -> Bool {
+            let wasFull = isFull
+            owner.pointee = TimerSlots.freeBit | UInt64(firstFree)
+            firstFree = place
+            used -= 1
+            return wasFull
+        }
     }
 
     private var chunks: ContiguousArray<Chunk> = []
@@ -58,19 +87,19 @@ struct TimerSlots: ~Copyable {
 
     deinit {
         for chunk in chunks {
-            chunk.slots?.deinitialize(count: Int(chunk.begun))
-            cu_free(chunk.slots)
+            chunk.actions?.deinitialize(count: Int(chunk.begun))
+            cu_free(chunk.owners)
         }
     }
 
     /// Places that have memory, taken or free.
-    var capacity: Int { chunks.count { $0.slots != nil } * Self.chunkSize }
+    var capacity: Int { chunks.count { $0.owners != nil } * Self.chunkSize }
 
     @inline(__always)
     mutating func insert(_ action: TimerAction, for sequence: UInt64) -> UInt32 {
         if open.isEmpty { openChunk() }
         let number = open[open.count - 1]
-        let place = takePlace(in: Int(number), Slot(owner: sequence, action: action))
+        let place = chunks[Int(number)].take(action, for: sequence)
         if chunks[Int(number)].isFull { open.removeLast() }
         return number << Self.chunkBits | place
     }
@@ -87,10 +116,19 @@ struct TimerSlots: ~Copyable {
         owner(timeout) & ~Self.dueBit == timeout.sequence
     }
 
-    /// Begins to fetch what the timeout runs.
+    /// Begins to fetch who has the timeout's place.
+    @inline(__always)
+    func prefetchOwner(_ timeout: Timeout) {
+        guard let place = place(timeout) else { return }
+        cu_prefetch(place.owner)
+    }
+
+    /// Begins to fetch that, and what the timeout runs.
     @inline(__always)
     func prefetch(_ timeout: Timeout) {
-        cu_prefetch(slot(timeout))
+        guard let place = place(timeout) else { return }
+        cu_prefetch(place.owner)
+        cu_prefetch(place.action)
     }
 
     /// Marks a timeout that is to run, and begins to fetch what its closure has captured.
@@ -98,9 +136,13 @@ struct TimerSlots: ~Copyable {
     /// - Returns: False if it is gone.
     @inline(__always)
     mutating func markDue(_ timeout: Timeout) -> Bool {
-        guard let slot = slot(timeout), slot.pointee.owner == timeout.sequence else { return false }
-        slot.pointee.owner |= Self.dueBit
-        cu_prefetch(UnsafeRawPointer(slot).load(fromByteOffset: 16, as: UnsafeRawPointer?.self))
+        guard let place = place(timeout), place.owner.pointee == timeout.sequence else {
+            return false
+        }
+        place.owner.pointee |= Self.dueBit
+        let word = MemoryLayout<UnsafeRawPointer?>.size
+        let captures = UnsafeRawPointer(place.action)
+        cu_prefetch(captures.load(fromByteOffset: word, as: UnsafeRawPointer?.self))
         return true
     }
 
@@ -109,55 +151,48 @@ struct TimerSlots: ~Copyable {
     /// - Returns: What it was to run, and whether it was due.
     @inline(__always)
     mutating func remove(_ timeout: Timeout) -> (action: TimerAction, wasDue: Bool)? {
-        guard let slot = slot(timeout) else { return nil }
-        let owner = slot.pointee.owner
+        guard let place = place(timeout) else { return nil }
+        let owner = place.owner.pointee
         guard owner & ~Self.dueBit == timeout.sequence,
-            let action = slot.pointee.action.take()
+            let action = place.action.pointee.take()
         else { return nil }
         let number = Int(timeout.slot >> Self.chunkBits)
-        slot.pointee.owner = Self.freeBit | UInt64(chunks[number].firstFree)
-        chunks[number].firstFree = timeout.slot & UInt32(Self.chunkSize - 1)
-        if chunks[number].isFull { open.append(UInt32(number)) }
-        chunks[number].used -= 1
+        let index = timeout.slot & UInt32(Self.chunkSize - 1)
+        if chunks[number].free(index, of: place.owner) { open.append(UInt32(number)) }
         if chunks[number].used == 0 { emptied(number) }
         return (action, owner & Self.dueBit != 0)
     }
 
     @inline(__always)
     private func owner(_ timeout: Timeout) -> UInt64 {
-        slot(timeout)?.pointee.owner ?? Self.freeBit
+        place(timeout)?.owner.pointee ?? Self.freeBit
+    }
+
+    private struct Place {
+        let owner: UnsafeMutablePointer<UInt64>
+        let action: UnsafeMutablePointer<TimerAction?>
     }
 
     @inline(__always)
-    private func slot(_ timeout: Timeout) -> UnsafeMutablePointer<Slot>? {
-        let chunk = Int(timeout.slot >> Self.chunkBits)
+    private func place(_ timeout: Timeout) -> Place? {
+        let number = Int(timeout.slot >> Self.chunkBits)
         let index = timeout.slot & UInt32(Self.chunkSize - 1)
-        guard chunk < chunks.count, index < chunks[chunk].begun else { return nil }
-        return chunks[chunk].slots.map { $0 + Int(index) }
-    }
-
-    @inline(__always)
-    private mutating func takePlace(in number: Int, _ slot: consuming Slot) -> UInt32 {
-        guard let slots = chunks[number].slots else { return 0 }
-        chunks[number].used += 1
-        let place = chunks[number].firstFree
-        guard place != Self.noPlace else {
-            let next = chunks[number].begun
-            (slots + Int(next)).initialize(to: slot)
-            chunks[number].begun += 1
-            return next
-        }
-        let free = slots + Int(place)
-        chunks[number].firstFree = UInt32(truncatingIfNeeded: free.pointee.owner)
-        free.pointee = slot
-        return place
+        guard number < chunks.count, index < chunks[number].begun,
+            let owners = chunks[number].owners, let actions = chunks[number].actions
+        else { return nil }
+        return Place(owner: owners + Int(index), action: actions + Int(index))
     }
 
     @inline(never)
     private mutating func openChunk() {
         // Of what malloc gives in such a size, only the pages that are used take memory.
-        let memory = cu_allocate(Self.chunkSize * MemoryLayout<Slot>.stride)
-        let chunk = Chunk(slots: memory.bindMemory(to: Slot.self, capacity: Self.chunkSize))
+        let ownersSize = Self.chunkSize * MemoryLayout<UInt64>.stride
+        let actionsSize = Self.chunkSize * MemoryLayout<TimerAction?>.stride
+        let memory = cu_allocate(ownersSize + actionsSize)
+        let chunk = Chunk(
+            owners: memory.bindMemory(to: UInt64.self, capacity: Self.chunkSize),
+            actions: (memory + ownersSize).bindMemory(
+                to: TimerAction?.self, capacity: Self.chunkSize))
         if let number = empty.popLast() {
             chunks[Int(number)] = chunk
             open.append(number)
@@ -173,8 +208,8 @@ struct TimerSlots: ~Copyable {
         guard open.count > 1 else { return }
         open.removeAll { $0 == number }
         // No action is left in it to be freed.
-        cu_free(chunks[number].slots)
-        chunks[number] = Chunk(slots: nil)
+        cu_free(chunks[number].owners)
+        chunks[number] = Chunk()
         empty.append(UInt32(number))
     }
 }

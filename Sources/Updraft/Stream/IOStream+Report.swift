@@ -17,6 +17,8 @@ extension IOStream {
         }
         if input == .ended { text += ", the peer has ended" }
         if !writeQueue.isEmpty { text += ", \(unsentBytes) bytes unsent" }
+        let callbacks = sendLine?.callbackCount ?? 0
+        if callbacks > 0 { text += ", sending callbacks outstanding: \(callbacks)" }
         return SinkReport(text: text, waiters: [readWaiter] + (sendLine?.tasks ?? []))
     }
 }

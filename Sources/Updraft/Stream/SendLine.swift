@@ -68,6 +68,13 @@ final class SendLine {
         }
     }
 
+    /// Callbacks that are outstanding.
+    var callbackCount: Int {
+        (sent.prefix(sent.count) + room.prefix(room.count)).count { place in
+            if case .callback = place.party { true } else { false }
+        }
+    }
+
     func append(_ party: Party, at target: UInt64, for goal: Goal = .sent) {
         let place = Place(target: target, party: party)
         if case .callback(let callback) = party { callbackBytes += callback.bytes }
