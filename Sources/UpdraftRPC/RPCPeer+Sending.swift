@@ -87,7 +87,7 @@ extension RPCPeer {
 
     func stopStallWatch() {
         guard case .on(let timer, _, _) = stallWatch else { return }
-        loop.removeTimeout(timer)
         stallWatch = .off
+        loop.removeTimeout(timer)
     }
 }

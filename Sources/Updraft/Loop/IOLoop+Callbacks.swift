@@ -116,12 +116,14 @@ extension IOLoop {
 
     /// Takes a timeout back. It does nothing if the timeout has run or was removed (E4).
     ///
-    /// What its closure holds is let go of at once. While more than 32,768 timeouts are pending, it
-    /// may be 16 calls later, and at the latest before the loop next looks at its timeouts: each
-    /// has to be fetched from memory then, and those of several calls are fetched together.
+    /// What its closure holds is let go of at once; while more than 32,768 timeouts are pending, up
+    /// to 16 calls later, and before the loop next looks at its timeouts. Each has to be fetched
+    /// from memory then, and those of several calls are fetched together. So a call may let go of
+    /// what earlier ones took back.
     public func removeTimeout(_ timeout: Timeout) {
         checkThread("IOLoop.removeTimeout")
         guard timers.count > IOLoop.timeoutsInCacheMax else {
+            finishRemovals()
             timers.remove(timeout)
             return
         }

@@ -92,6 +92,7 @@ extension IOLoop {
         meter.note(.timeouts)
         timers.beginRound(now: now)
         while true {
+            finishRemovals()
             timers.collectDue(now: now, countMax: TurnLimits.timeoutsPerBatch, into: &due)
             if due.isEmpty { break }
             meter.timeouts &+= UInt64(due.count)
@@ -101,6 +102,8 @@ extension IOLoop {
             }
             due.removeAll(keepingCapacity: true)
         }
+        // What goes away with these may stop the loop, write, and leave contexts behind.
+        finishRemovals()
         timers.endRound()
         swap(&due, &dueScratch)
     }
@@ -139,10 +142,11 @@ extension IOLoop {
         }
     }
 
-    /// Nanoseconds until the next deadline: 0 if anything is ready to run, negative without limit.
+    /// Nanoseconds until the next deadline: 0 if anything is ready to run, or if the loop was asked
+    /// to stop since that was looked at; negative without limit.
     private func pollTimeout() -> Int64 {
         finishRemovals()
-        if !executor.ready.isEmpty || !flushQueue.isEmpty { return 0 }
+        if !executor.ready.isEmpty || !flushQueue.isEmpty || state == .stopping { return 0 }
         guard let deadline = timers.nextDeadline else { return -1 }
         let now = clock.now().nanoseconds
         return deadline <= now ? 0 : deadline - now

@@ -1,9 +1,10 @@
 extension IOLoop {
     /// What waits for what, as text for people: the answer to "what is stuck?".
     ///
-    /// Descriptors with what watches them, streams with their peers and unsent bytes, the next
-    /// timeouts, and the tree of tasks with their names (`loop.spawn(name:)`) and what each waits
-    /// for. For logs and debuggers; the form may change. On the loop's thread.
+    /// Descriptors with what watches them, streams with their peers, unsent bytes and how many
+    /// callbacks wait for those, the next timeouts, and the tree of tasks with their names
+    /// (`loop.spawn(name:)`) and what each waits for. For logs and debuggers; the form may change.
+    /// On the loop's thread.
     ///
     /// ```swift
     /// try loop.addSignalHandler(.sigusr1) { StandardOutput.complain(loop.dump()) }
@@ -42,6 +43,7 @@ private struct LoopDump {
     }
 
     mutating func text() -> String {
+        loop.finishRemovals()
         lines.append(
             "loop '\(loop.name)' (\(loop.poller.name)), turn \(loop.turnNumber), "
                 + "up \(seconds(loop.uptime.wholeNanoseconds))")
@@ -85,7 +87,6 @@ private struct LoopDump {
     }
 
     private mutating func timeouts() {
-        loop.finishRemovals()
         section("timeouts: \(loop.timers.count)")
         let now = loop.now.nanoseconds
         for deadline in loop.timers.nextDeadlines(min(LoopDump.deadlinesMax, linesMax)) {

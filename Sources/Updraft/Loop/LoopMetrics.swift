@@ -126,10 +126,10 @@ extension IOLoop {
     /// What the loop has done so far. On the loop's thread; cheap enough to ask every second.
     public var metrics: LoopMetrics {
         checkThread("IOLoop.metrics")
+        finishRemovals()
         var metrics = LoopMetrics()
         meter.fill(&metrics)
         metrics.turns = turnNumber
-        finishRemovals()
         metrics.timeoutsPending = timers.count
         metrics.streamsOpen = openStreams
         metrics.bufferedBytes = keptSinks.values.reduce(table.heldBytes) {

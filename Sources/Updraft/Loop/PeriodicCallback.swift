@@ -112,8 +112,8 @@ public final class PeriodicCallback {
         context = nil
         switch state {
         case .waiting(let timeout):
-            loop.removeTimeout(timeout)
             state = .stopped
+            loop.removeTimeout(timeout)
         case .running, .runningRestarted:
             state = .runningStopped
         case .stopped, .runningStopped:

@@ -195,21 +195,21 @@ struct TimerHeap: ~Copyable {
             let eighth = left / 8
             var after = 0
             for number in 1...7 {
-                after &+= isFarFirst(index &+ number &* eighth &- 1, after: deadline)
+                after &+= countIfAfter(index &+ number &* eighth &- 1, deadline)
             }
             index &+= after &* eighth
-            left = min(left &- 7 &* eighth, far.count &- index)
+            left &-= 7 &* eighth
         }
         var after = 0
         for number in 0..<max(left - 1, 0) {
-            after &+= isFarFirst(index &+ number, after: deadline)
+            after &+= countIfAfter(index &+ number, deadline)
         }
         return index &+ after
     }
 
     /// - Returns: 1 if the bound of the group is after the deadline, otherwise 0.
     @inline(__always)
-    private func isFarFirst(_ group: Int, after deadline: Int64) -> Int {
+    private func countIfAfter(_ group: Int, _ deadline: Int64) -> Int {
         far[group].lowerBound > deadline ? 1 : 0
     }
 

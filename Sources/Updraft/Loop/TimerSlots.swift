@@ -35,8 +35,8 @@ struct TimerSlots: ~Copyable {
     private struct Chunk {
         /// Nil once it has given its memory back.
         var owners: UnsafeMutablePointer<UInt64>?
-        /// Behind the owners, in the same memory. Half of 16 bytes, on 64-bit systems, is the
-        /// address of what the closure has captured, which is only used to fetch that ahead.
+        /// Behind the owners, in the same memory. The second word of an action is the address of
+        /// what its closure has captured, which is only used to fetch that ahead.
         var actions: UnsafeMutablePointer<TimerAction?>?
         /// Places that are in use.
         var used: UInt32 = 0
