@@ -92,6 +92,7 @@ extension IOLoop {
         meter.note(.timeouts)
         timers.beginRound(now: now)
         while true {
+            // After the last batch too: what goes away may stop the loop, and leave contexts behind.
             finishRemovals()
             timers.collectDue(now: now, countMax: TurnLimits.timeoutsPerBatch, into: &due)
             if due.isEmpty { break }
@@ -102,8 +103,6 @@ extension IOLoop {
             }
             due.removeAll(keepingCapacity: true)
         }
-        // What goes away with these may stop the loop, write, and leave contexts behind.
-        finishRemovals()
         timers.endRound()
         swap(&due, &dueScratch)
     }
