@@ -89,10 +89,10 @@ struct HeapBench {
         let session = Session()
         var random = SplitMix(seed: 2)
         var heap = PlainHeap()
-        var entries: [PlainHeap.Entry] = []
-        entries.reserveCapacity(count)
+        // Filled, as in `TimerBench`.
+        var entries = [PlainHeap.Entry](repeating: PlainHeap.Entry(0, 0) {}, count: count)
         var start = Times.now()
-        for delay in delays { entries.append(heap.add(delay) { session.expire() }) }
+        for index in 0..<count { entries[index] = heap.add(delays[index]) { session.expire() } }
         report("heap", "add", count, since: start)
 
         entries.shuffle(using: &random)

@@ -249,7 +249,9 @@ struct TimerHeap: ~Copyable {
     private mutating func partFar(_ index: Int) {
         if far[index].dead > 0 { cleanFar(index) }
         guard far[index].keys.count > far[index].countMax / 2 else { return }
-        guard var parts = FarTimers.part(far[index].keys, into: 8) else {
+        // They will grow as their parent did, and need not be copied for it.
+        let capacity = FarTimers.countMaxAtFirst
+        guard var parts = FarTimers.part(far[index].keys, into: 8, capacity: capacity) else {
             far[index].countMax *= 2
             return
         }

@@ -76,10 +76,13 @@ struct FarTimers {
 
     /// Distributes timeouts by deadline, the nearest first; two passes over the keys.
     ///
-    /// - Parameter partsMax: A power of two.
+    /// - Parameters:
+    ///   - partsMax: A power of two.
+    ///   - capacity: For how many keys each part is to have room at least. What is not used takes
+    ///     addresses, and no memory.
     /// - Returns: Parts that are not empty; nil if there is only one deadline.
     static func part(
-        _ keys: ContiguousArray<Timeout>, into partsMax: Int
+        _ keys: ContiguousArray<Timeout>, into partsMax: Int, capacity: Int = 0
     ) -> ContiguousArray<FarTimers>? {
         guard var least = keys.first?.deadline else { return nil }
         var greatest = least
@@ -102,7 +105,7 @@ struct FarTimers {
         for (number, count) in counts.enumerated() {
             let offset = UInt64(number) &<< shift
             var part = FarTimers(lowerBound: least &+ Int64(bitPattern: offset))
-            if count > 0 { part.keys.reserveCapacity(count) }
+            if count > 0 { part.keys.reserveCapacity(max(count, capacity)) }
             parts.append(part)
         }
         for key in keys { parts[number(key)].keys.append(key) }
