@@ -92,7 +92,7 @@ extension IOLoop {
         meter.note(.timeouts)
         timers.beginRound(now: now)
         while true {
-            // After the last batch too: what goes away may stop the loop, and leave contexts behind.
+            // After the last batch too: what goes away may stop the loop and leave contexts behind.
             finishRemovals()
             timers.collectDue(now: now, countMax: TurnLimits.timeoutsPerBatch, into: &due)
             if due.isEmpty { break }
