@@ -163,7 +163,7 @@ import UpdraftTesting
             }
             #expect(local != nil)
             loop.withoutContext {
-                loop.callLater(.seconds(1)) { loop.removeTimeout(holder) }
+                _ = loop.callLater(.seconds(1)) { loop.removeTimeout(holder) }
             }
             try await loop.sleep(for: .seconds(2))
             #expect(local == nil)

@@ -23,6 +23,11 @@ final class WaitPlace: Waiter {
         super.init(loop: loop)
     }
 
+    @available(*, unavailable)
+    override init(loop: IOLoop) {
+        preconditionFailure("A place has memory for a type.")
+    }
+
     deinit {
         memory.deallocate()
     }
