@@ -296,9 +296,11 @@
             }
         }
 
+        // MARK: The loop's time
+
         /// Here a millisecond passes whenever it is looked at.
         private final class PassingClock: LoopClock {
-            private var instant = LoopInstant(nanoseconds: 1_000_000_000)
+            private(set) var instant = LoopInstant(nanoseconds: 1_000_000_000)
 
             func now() -> LoopInstant {
                 instant = instant.advanced(by: .milliseconds(1))
@@ -306,20 +308,65 @@
             }
         }
 
-        @Test func aPatternThatTakesLongHasATenthOfTheTime_J5() throws {
-            let search = PatternSearch(
-                try BytePattern("[0-9]+"), maxBytes: 100, clock: PassingClock(),
-                budget: LookBudget(free: 0, perByte: 0))
-            var calls = 0
-            for bytes in [[0x31], [0x31, 0x31]] as [[UInt8]] {
-                let before = search.lookedAt
-                calls = 0
-                while search.lookedAt == before {
-                    _ = bytes.withUnsafeBytes { search.look(at: $0, isEnd: false) }
-                    calls += 1
-                }
+        /// Reads of one loop for which no bytes pay.
+        private struct Unpaid {
+            let clock = PassingClock()
+            let matcher: PatternMatcher
+            var searches: [PatternSearch] = []
+
+            init(_ count: Int) throws {
+                matcher = try #require(PatternMatcher())
+                for _ in 0..<count { try add() }
             }
-            #expect(calls == 10)
+
+            mutating func add() throws {
+                searches.append(
+                    PatternSearch(
+                        try BytePattern("[0-9]+"), maxBytes: 10_000, clock: clock, matcher: matcher,
+                        budget: LookBudget(free: 0, perByte: 0)))
+            }
+
+            func look(_ search: PatternSearch, at count: Int) -> Bool {
+                let before = search.lookedAt
+                let bytes = [UInt8](repeating: 0x31, count: count)
+                _ = bytes.withUnsafeBytes { search.look(at: $0, isEnd: false) }
+                return search.lookedAt > before
+            }
+        }
+
+        /// A look takes a millisecond here.
+        @Test(arguments: [1, 7, 40])
+        func readsThatWaitHaveATenthOfTheTimeTogether_J5(count: Int) throws {
+            let reads = try Unpaid(count)
+            let begin = reads.clock.instant
+            var looks = [Int](repeating: 0, count: count)
+            for round in 1...10_000 / count {
+                for (index, search) in reads.searches.enumerated()
+                where reads.look(search, at: round) { looks[index] += 1 }
+            }
+            let looksAll = looks.reduce(0, +)
+            let passed = Int(begin.duration(to: reads.clock.instant) / .milliseconds(1))
+            // How long the first look of each takes is not known before.
+            #expect(looksAll <= passed / 10 + count)
+            #expect(looksAll >= passed / 20)
+            let (least, most) = (looks.min() ?? 0, looks.max() ?? 0)
+            #expect(least * 2 >= most)
+        }
+
+        @Test func aReadThatEndsLeavesItsTurnToOthers_J5() throws {
+            var reads = try Unpaid(100)
+            // How long a look takes is known then.
+            for search in reads.searches { while !reads.look(search, at: 1) {} }
+            for search in reads.searches { _ = reads.look(search, at: 2) }
+            try reads.add()
+            let last = reads.searches.removeLast()
+            #expect(reads.look(last, at: 1) == false)
+            let far = try #require(last.putOffUntil)
+            #expect(reads.clock.instant.duration(to: far) > .milliseconds(500))
+
+            reads.searches.removeAll()
+            try reads.add()
+            #expect(reads.look(reads.searches[0], at: 1))
         }
     }
 #endif

@@ -125,6 +125,9 @@
     /// is over before the next one begins, and a stack for each read that waits would be a peer's
     /// to fill.
     final class PatternMatcher {
+        /// The time for looks that reads have to wait for.
+        var share = LookShare()
+
         fileprivate let context: OpaquePointer
         private let stack: OpaquePointer?
 

@@ -4,7 +4,7 @@
     /// PCRE2 has to begin again where a match that is not there yet began. So it is asked only when
     /// there can be a match: not before a byte has come that every match needs. And it is asked for
     /// no more than the bytes that came pay for (`LookBudget`): what is above that is put off until
-    /// more have come, or none can, or time has passed.
+    /// more have come, or none can, or the loop has time for it (`LookShare`).
     final class PatternSearch {
         /// The match and all that decides where it ends are within so many bytes, or there is none.
         let maxBytes: Int
@@ -31,6 +31,8 @@
         /// When the last look was over, and how long it took.
         private var lookedLast: LoopInstant
         private var lookTook = Duration.zero
+        /// For the next look that no bytes pay for.
+        private var turn: LookShare.Turn?
         private var isHopeless = false
 
         private struct Look: Equatable {
@@ -54,6 +56,10 @@
             data = BytePattern.MatchData(pattern)
         }
 
+        deinit {
+            if let turn { matcher?.share.giveBack(turn) }
+        }
+
         /// - Parameters:
         ///   - all: All bytes so far: those of the last call and what has been added.
         ///   - isEnd: Whether no more bytes will come.
@@ -67,16 +73,18 @@
             // What stands behind the limit, be it the end, must not matter: it may come later.
             let look = Look(count: bytes.count, isEnd: isEnd && bytes.count < maxBytes)
             if isHopeless || look == looked { return .none(from: start) }
+            guard mayMatch(in: bytes) else { return .none(from: start) }
+            let count = bytes.count - start
             let isFinal = isEnd || isLast || bytes.count == maxBytes
-            guard mayMatch(in: bytes),
-                isFinal || mayLook(at: bytes.count - start, of: bytes.count)
-            else { return .none(from: start) }
+            let isPaid = isFinal || lookedAt + count <= budget.bytes(of: bytes.count)
+            guard isPaid || isMyTurn(for: count, matcher) else { return .none(from: start) }
             looked = look
-            lookedAt += bytes.count - start
+            lookedAt += count
             let begin = clock.now()
             let result = pattern.search(bytes, from: start, isEnd: look.isEnd, data, matcher)
             lookedLast = clock.now()
             lookTook = begin.duration(to: lookedLast)
+            if !isPaid, let turn = turn.take() { matcher.share.end(turn, took: lookTook) }
             switch result {
             case .none(let from): start = from
             case .never: isHopeless = true
@@ -85,12 +93,13 @@
             return result
         }
 
-        /// Whether a look at so many bytes is paid for, by those that came or by time.
-        private func mayLook(at count: Int, of received: Int) -> Bool {
-            if lookedAt + count <= budget.free + budget.perByte * received { return true }
-            let pause = max(budget.pausePerByte * count, lookTook * budget.pausePerLook)
-            let next = lookedLast.advanced(by: pause)
-            if clock.now() >= next { return true }
+        /// Whether the time has come for a look at so many bytes, of which too few came for it.
+        private func isMyTurn(for count: Int, _ matcher: PatternMatcher) -> Bool {
+            let now = clock.now()
+            let turn = turn ?? matcher.share.turn(for: lookTook, at: now)
+            self.turn = turn
+            let next = max(turn.begin, lookedLast.advanced(by: budget.pausePerByte * count))
+            if now >= next { return true }
             putOffUntil = next
             return false
         }
@@ -113,18 +122,5 @@
             missing = bytes.count
             return false
         }
-    }
-
-    /// How many bytes one read may look at, however they are cut: `free`, and `perByte` for each
-    /// byte that came. That is enough for what is short, or comes in pieces of a thirtieth or more.
-    /// Above that, a look has to wait for `pausePerByte` of its length since the one before.
-    struct LookBudget {
-        var free = 65_536
-        var perByte = 16
-        /// For 64 KiB, the default limit of a read, less than 10 ms.
-        var pausePerByte = Duration.nanoseconds(150)
-        /// And for so many times as long as that one took, lest a pattern that takes long to match
-        /// have the loop to itself.
-        var pausePerLook = 10
     }
 #endif
