@@ -119,7 +119,7 @@ extension IOLoop {
     /// What its closure holds is let go of at once; while more than 32,768 timeouts are pending, up
     /// to 16 calls later, and before the loop next looks at its timeouts. Each has to be fetched
     /// from memory then, and those of several calls are fetched together. So a call may let go of
-    /// what earlier ones took back, where its own task-locals are bound; so do `metrics` and `dump`.
+    /// what earlier ones took back, with its own task-locals bound; so do `metrics` and `dump`.
     public func removeTimeout(_ timeout: Timeout) {
         checkThread("IOLoop.removeTimeout")
         guard timers.count > IOLoop.timeoutsInCacheMax else {
