@@ -68,6 +68,27 @@ import UpdraftTesting
         }
     }
 
+    /// The peer has nothing more to say, and goes on reading what it is sent.
+    @Test(arguments: TransportKind.allCases)
+    func anEndThatCameWhileBytesWereUnsentIsNoticedBehindThem_J9(
+        over kind: TransportKind
+    ) async throws {
+        try await withLoop { loop in
+            loop.limits.streamBytesMax = 65_536
+            let (near, far) = try await kind.pair(on: loop)
+            let count = kind.isSlow ? 50_000 : 1_000_000
+            var isClosed = false
+            far.onClose { isClosed = true }
+            near.endWriting()
+            // Few enough for a socket to take them all, a share in each turn.
+            try far.enqueue([UInt8](repeating: 1, count: count))
+            let came = try await withTimeout(.seconds(20)) { try await near.readToEnd() }
+            #expect(came.count == count)
+            #expect(far.closeReason?.code == .endOfStream)
+            try await loop.turns(until: { isClosed })
+        }
+    }
+
     @Test(arguments: TransportKind.allCases)
     func whoeverReadsTheEndMayStillAnswer_J9(over kind: TransportKind) async throws {
         try await withLoop { loop in

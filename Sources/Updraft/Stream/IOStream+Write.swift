@@ -203,7 +203,9 @@ extension IOStream {
             output = .ended
             transport.shutdownWrite()
         }
-        if case .closing = phase { finishClosing() }
+        if case .closing = phase { return finishClosing() }
+        // The peer's end may have come while bytes were unsent; no event tells of it again.
+        if noticesEnd { noticeEndSoon() }
     }
 }
 
