@@ -22,6 +22,14 @@ int64_t cu_file_size(int fd) {
     return S_ISREG(info.st_mode) ? (int64_t)info.st_size : -EINVAL;
 }
 
+bool cu_is_readable(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+#ifdef O_PATH
+    if (flags >= 0 && flags & O_PATH) return false;
+#endif
+    return flags < 0 || (flags & O_ACCMODE) != O_WRONLY;
+}
+
 int cu_duplicate(int fd) {
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     return copy < 0 ? -errno : copy;

@@ -1,7 +1,7 @@
 // Stands before the C library's calls that move bytes and counts them. While it is switched on,
 // every second one fails with EINTR before it has done anything, which non-blocking descriptors
 // never do by themselves; and every second of those that come through is cut short, as sendfile is
-// by a signal although the socket has room.
+// by a signal although the socket has room. A disk that fails is played here too.
 //
 // ThreadSanitizer has to see these calls itself, so that nothing stands before them there.
 #define _GNU_SOURCE
@@ -10,10 +10,14 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 static atomic_bool is_on;
 static atomic_uint turns[TI_CALLS];
 static atomic_int calls[TI_CALLS], interrupted[TI_CALLS], shortened[TI_CALLS], pieces;
+static atomic_int read_error;
+static atomic_ulong bad_inode;
+static atomic_long bad_from;
 
 void ti_interrupt(bool now_on) { atomic_store(&is_on, now_on); }
 
@@ -22,6 +26,15 @@ int ti_interrupted(enum ti_call call) { return atomic_load(&interrupted[call]); 
 int ti_shortened(enum ti_call call) { return atomic_load(&shortened[call]); }
 
 int ti_calls(enum ti_call call) { return atomic_load(&calls[call]); }
+
+void ti_fail_reads(int fd, long from, int error) {
+    struct stat info;
+    atomic_store(&read_error, 0);
+    if (error == 0 || fstat(fd, &info) < 0) return;
+    atomic_store(&bad_inode, info.st_ino);
+    atomic_store(&bad_from, from);
+    atomic_store(&read_error, error);
+}
 
 int ti_pieces(void) { return atomic_load(&pieces); }
 
@@ -52,6 +65,19 @@ static size_t share(enum ti_call call, size_t asked) {
     if (!atomic_load(&is_on) || asked < 2 || atomic_load(&turns[call]) % 4 != 0) return asked;
     atomic_fetch_add(&shortened[call], 1);
     return asked / 2;
+}
+
+// How much of a file can be read: none is an error.
+static size_t readable(int file, long offset, size_t asked) {
+    int error = atomic_load(&read_error);
+    struct stat info;
+    if (error == 0 || fstat(file, &info) < 0 || info.st_ino != atomic_load(&bad_inode)) return asked;
+    long left = atomic_load(&bad_from) - offset;
+    if (left <= 0) {
+        errno = error;
+        return 0;
+    }
+    return (size_t)left < asked ? (size_t)left : asked;
 }
 
 ssize_t recv(int fd, void *buffer, size_t size, int flags) {
@@ -87,7 +113,8 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
 
 ssize_t sendfile(int fd, int file, off_t *offset, size_t size) {
     if (interrupts(TI_SENDFILE)) return -1;
-    return syscall(SYS_sendfile, fd, file, offset, share(TI_SENDFILE, size));
+    size = readable(file, *offset, share(TI_SENDFILE, size));
+    return size == 0 ? -1 : syscall(SYS_sendfile, fd, file, offset, size);
 }
 
 ssize_t sendto(int fd, const void *buffer, size_t size, int flags, const struct sockaddr *to,
@@ -109,7 +136,8 @@ int sendmmsg(int fd, struct mmsghdr *list, unsigned count, int flags) {
 
 ssize_t pread(int fd, void *buffer, size_t size, off_t offset) {
     if (interrupts(TI_PREAD)) return -1;
-    return syscall(SYS_pread64, fd, buffer, share(TI_PREAD, size), offset);
+    size = readable(fd, offset, share(TI_PREAD, size));
+    return size == 0 ? -1 : syscall(SYS_pread64, fd, buffer, size, offset);
 }
 #else
 bool ti_is_available(void) { return false; }

@@ -159,6 +159,7 @@ import UpdraftTesting
     /// Held: 3.2.51.
     @Test func largePiecesAreKeptAsTheyAre_3_2_51() async throws {
         try await withLoop { loop in
+            loop.limits.streamBytesMax = 1 << 20
             let mirror = Mirror(loop)
             let stream = try IOStream(mirror, loop: loop)
             var random = SeededGenerator(seed: 51)
@@ -168,6 +169,39 @@ import UpdraftTesting
             #expect(mirror.pieces == [[200_000, 20, 200_000, 10]])
             let expected = large + small + small + large + small
             #expect(try await stream.read(exactly: expected.count) == expected)
+        }
+    }
+
+    @Test func sixtyFourPiecesLeaveInOneCallAndOneMoreInASecond_J2() async throws {
+        try await withLoop { loop in
+            loop.limits.streamBytesMax = 1 << 20
+            for (count, calls) in [(64, [64]), (65, [64, 1])] {
+                let mirror = Mirror(loop)
+                let stream = try IOStream(mirror, loop: loop)
+                let pieces = (0..<count).map { [UInt8](repeating: UInt8($0), count: 4_096) }
+                try await stream.write(pieces: pieces)
+                try await stream.flush()
+                #expect(mirror.pieces.map(\.count) == calls)
+                #expect(try await stream.read(exactly: count * 4_096) == Array(pieces.joined()))
+            }
+        }
+    }
+
+    /// What fits goes in one call, and of the piece that does not a part.
+    @Test func aCallIsOfferedNoMoreThanTheShareOfTheTurn() async throws {
+        try await withLoop { loop in
+            loop.limits.streamBytesMax = 100_000
+            let mirror = Mirror(loop)
+            let stream = try IOStream(mirror, loop: loop)
+            var random = SeededGenerator(seed: 7)
+            let pieces = [60_000, 60_000, 50_000].map { random.bytes($0) }
+            try await stream.write(pieces: pieces)
+            try await stream.flush()
+            #expect(mirror.pieces == [[60_000, 40_000], [20_000, 50_000]])
+            try await loop.nextTurn()
+            try await stream.writeAndFlush(random.bytes(250_000))
+            #expect(mirror.pieces.dropFirst(2) == [[100_000], [100_000], [50_000]])
+            #expect(try await stream.read(exactly: 170_000) == Array(pieces.joined()))
         }
     }
 }

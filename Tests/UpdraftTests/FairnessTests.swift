@@ -103,15 +103,36 @@ import UpdraftTesting
             let sink = SinkTransport()
             let stream = try IOStream(sink, loop: loop)
             for _ in 0..<1_000 { try stream.enqueue([UInt8](repeating: 1, count: 20_000)) }
-            var most = 0
+            let before = loop.turnNumber
+            var excess = 0
             while stream.unsentBytes > 0 {
-                let before = sink.written
                 try await loop.nextTurn()
-                most = max(most, sink.written - before)
+                let turns = Int(loop.turnNumber - before) + 1
+                excess = max(excess, sink.written - turns * 100_000)
             }
+            #expect(excess == 0)
             #expect(sink.written == 20_000_000)
-            // What is gathered for one call, and that twice, by the flush and the callback.
-            #expect(most <= 4_000_000)
+        }
+    }
+
+    /// However long the array is that was written.
+    @Test(arguments: [false, true])
+    func aStreamSendsItsShareOfOneLargeWrite(inPieces: Bool) async throws {
+        try await withLoop { loop in
+            loop.limits.streamBytesMax = 100_000
+            let sink = SinkTransport()
+            let stream = try IOStream(sink, loop: loop)
+            if inPieces { try stream.enqueue("head") }
+            try stream.enqueue([UInt8](repeating: 1, count: 5_000_000))
+            let before = loop.turnNumber
+            var excess = 0
+            while stream.unsentBytes > 0 {
+                try await loop.nextTurn()
+                let turns = Int(loop.turnNumber - before) + 1
+                excess = max(excess, sink.written - turns * 100_000)
+            }
+            #expect(excess == 0)
+            #expect(sink.calls <= 52)
         }
     }
 
@@ -130,9 +151,7 @@ import UpdraftTesting
             try await loop.turns(20)
             let turns = Int(loop.turnNumber - turnBefore)
             #expect(sink.written > 10 * loop.limits.streamBytesMax)
-            // A send beyond the share is of what waits at the most, which the water mark bounds.
-            let send = stream.options.highWaterMark + block.count
-            #expect(sink.written <= (turns + 1) * (loop.limits.streamBytesMax + send))
+            #expect(sink.written <= (turns + 1) * loop.limits.streamBytesMax)
             stream.close()
         }
     }
@@ -140,16 +159,17 @@ import UpdraftTesting
     /// Takes whatever it is given.
     private final class SinkTransport: Transport {
         private(set) var written = 0
+        private(set) var calls = 0
         var descriptor: Int32? { nil }
         var onReady: ((IOEvents) -> Void)?
 
         func read(into buffer: UnsafeMutableRawBufferPointer) -> TransportRead { .wouldBlock }
-        func write(_ bytes: UnsafeRawBufferPointer) -> Int {
-            written += bytes.count
-            return bytes.count
-        }
+        func write(_ bytes: UnsafeRawBufferPointer) -> Int { write([bytes]) }
         func write(_ pieces: [UnsafeRawBufferPointer]) -> Int {
-            pieces.reduce(0) { $0 + write($1) }
+            let count = pieces.reduce(0) { $0 + $1.count }
+            written += count
+            calls += 1
+            return count
         }
         func shutdownWrite() {}
         func takePendingError() -> SystemError? { nil }

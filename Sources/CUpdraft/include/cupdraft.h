@@ -210,6 +210,8 @@ int cu_socket_pair(int fds[2]);
 int cu_open_file(const char *path);
 // Bytes of a plain file; -EINVAL for anything else.
 int64_t cu_file_size(int fd);
+// False if it is open, but not for reading.
+bool cu_is_readable(int fd);
 int cu_duplicate(int fd);
 ssize_t cu_pread(int fd, void *buffer, size_t size, int64_t offset);
 // From a file to a socket within the kernel. -ENOSYS where there is no such call.

@@ -59,13 +59,19 @@ final class FileSource {
         return range
     }
 
+    /// - Throws: `StreamError` with `.fileUnreadable` if the descriptor is not for reading.
+    static func checkReadable(_ descriptor: Int32) throws {
+        if cu_is_readable(descriptor) { return }
+        throw StreamError(.fileUnreadable, "Descriptor \(descriptor) is not open for reading.")
+    }
+
     /// Sends once. How many bytes went, and whether there may be room for more.
     func send(
-        to transport: any Transport, scratch: UnsafeMutableRawBufferPointer
+        to transport: any Transport, atMost limit: Int, scratch: UnsafeMutableRawBufferPointer
     ) throws -> (sent: Int, isRoomLeft: Bool) {
-        let asked = min(remaining, FileSource.bytesPerCall)
+        let asked = min(remaining, FileSource.bytesPerCall, limit)
         if !isReadHere {
-            if let sent = try transport.sendFile(descriptor, offset: offset, count: asked) {
+            if let sent = try sendUncopied(asked, to: transport, scratch) {
                 advance(sent)
                 // A signal cuts a call short, and so does the end of a file: what it is, the next
                 // call tells. To take it for a full socket would be to wait for an event of room
@@ -75,7 +81,7 @@ final class FileSource {
             isReadHere = true
         }
         let memory = UnsafeMutableRawBufferPointer(rebasing: scratch[..<min(asked, scratch.count)])
-        let count = try check(cu_pread(descriptor, memory.baseAddress, memory.count, offset))
+        let count = try read(into: memory)
         if count == 0 { throw tooShort }
         let sent = try transport.write(UnsafeRawBufferPointer(rebasing: memory[..<count]))
         advance(sent)
@@ -87,11 +93,25 @@ final class FileSource {
         remaining -= bytes
     }
 
-    private func check(_ result: Int) throws -> Int {
-        if result < 0 {
-            throw SystemError(errno: Int32(clamping: result), operation: "read a file to send")
+    private func sendUncopied(
+        _ count: Int, to transport: any Transport, _ scratch: UnsafeMutableRawBufferPointer
+    ) throws -> Int? {
+        do {
+            return try transport.sendFile(descriptor, offset: offset, count: count)
+        } catch let error as SystemError {
+            // The file's failure or the connection's? The same number may mean either; the file can
+            // be asked.
+            _ = try read(into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<1]))
+            throw error
         }
-        return result
+    }
+
+    private func read(into memory: UnsafeMutableRawBufferPointer) throws -> Int {
+        let result = cu_pread(descriptor, memory.baseAddress, memory.count, offset)
+        if result >= 0 { return result }
+        throw StreamError(
+            .fileUnreadable, "A file could not be read any more: \(remaining) bytes were not sent.",
+            cause: SystemError(errno: Int32(clamping: result), operation: "read"))
     }
 
     private var tooShort: StreamError {

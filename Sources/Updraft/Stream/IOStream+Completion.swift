@@ -23,10 +23,13 @@ extension IOStream {
     /// ```
     ///
     /// - Throws: `StreamError` with `.closed`, and the cause, if the stream is closed or closes
-    ///   before all of them have left; `CancellationError` or `TimeoutError` while it waits (the
-    ///   bytes stay accepted).
+    ///   before all of them have left, with `.bufferFull` if more than `options.writeBufferMax`
+    ///   bytes are unsent already (nothing is queued then; see `write`); `CancellationError` or
+    ///   `TimeoutError` while it waits (the bytes stay accepted).
     public nonisolated(nonsending) func writeAndFlush(_ bytes: [UInt8]) async throws {
-        try accept(bytes)
+        try checkWritable()
+        try checkRoom(behindOthers: bytes.count)
+        accept(bytes)
         try await leave(bytes.count)
     }
 
@@ -38,9 +41,7 @@ extension IOStream {
     /// Writes several pieces in their order, without joining them, and waits until all of them have
     /// left; see `writeAndFlush(_:)`.
     public nonisolated(nonsending) func writeAndFlush(pieces: [[UInt8]]) async throws {
-        try checkWritable()
-        for piece in pieces { try accept(piece) }
-        try await leave(pieces.reduce(0) { $0 + $1.count })
+        try await leave(accept(pieces: pieces))
     }
 
     /// Writes without waiting, and calls `onSent` once when these bytes have left this process:

@@ -203,9 +203,7 @@ extension IOStream {
             }
             return 0
         } catch {
-            let reason = StreamError(.closed, "The connection failed.", cause: error)
-            finish(reason)
-            throw reason
+            throw finish(failedBy: error)
         }
     }
 

@@ -7,12 +7,20 @@ extension IOStream {
     /// `options.lowWaterMark` are. See `writeAndFlush` for "these have left this process", and
     /// `flush` for "everything has".
     ///
-    /// - Throws: `StreamError` with `.closed` if the stream is or becomes closed;
+    /// One task that writes, and waits for each of its writes, is never refused. But a wait that is
+    /// given up leaves its bytes behind, and many tasks may write at once: while more than
+    /// `options.writeBufferMax` bytes are unsent, nothing more is accepted. A single write may be
+    /// longer than that.
+    ///
+    /// - Throws: `StreamError` with `.closed` if the stream is or becomes closed, or `.bufferFull`,
+    ///   with nothing queued, if more than `options.writeBufferMax` bytes are unsent already;
     ///   `CancellationError` or `TimeoutError` while it waits (the bytes stay accepted).
     public nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws {
-        try accept(bytes)
+        try checkWritable()
+        try checkRoom(behindOthers: bytes.count)
+        accept(bytes)
         try sendWholeShare()
-        if writeQueue.count > options.highWaterMark { try await waitForRoom() }
+        if writeQueue.count > sharedOptions.highMark { try await waitForRoom() }
     }
 
     /// Writes text as UTF-8; see `write(_:)` for bytes.
@@ -20,13 +28,13 @@ extension IOStream {
         try await write(Array(text.utf8))
     }
 
-    /// Writes several pieces in their order, without joining them: large ones leave uncopied, and
-    /// all of them in one system call where they fit. See `write(_:)` for the rest.
+    /// Writes several pieces in their order, without joining them: those of 4 KiB or more leave
+    /// uncopied, and up to 64 pieces in one system call, as far as the stream's share of the turn
+    /// goes; smaller ones are gathered first. See `write(_:)` for the rest.
     public nonisolated(nonsending) func write(pieces: [[UInt8]]) async throws {
-        try checkWritable()
-        for piece in pieces { try accept(piece) }
+        try accept(pieces: pieces)
         try sendWholeShare()
-        if writeQueue.count > options.highWaterMark { try await waitForRoom() }
+        if writeQueue.count > sharedOptions.highMark { try await waitForRoom() }
     }
 
     /// Writes without waiting, from callbacks and handlers.
@@ -36,8 +44,9 @@ extension IOStream {
     /// - Throws: `StreamError` with `.bufferFull` if more than `options.writeBufferMax` bytes would
     ///   be unsent (nothing is queued then), with `.closed` if the stream is closed.
     public func enqueue(_ bytes: [UInt8]) throws {
+        try checkWritable()
         try checkRoom(for: bytes.count)
-        try accept(bytes)
+        accept(bytes)
     }
 
     /// Writes borrowed bytes without waiting, such as an array's or those of an array of numbers:
@@ -60,8 +69,8 @@ extension IOStream {
 
     /// Copies bytes that are valid during the call only; otherwise as `enqueue(_:)`.
     package func enqueue(copying bytes: UnsafeRawBufferPointer) throws {
-        try checkRoom(for: bytes.count)
         try checkWritable()
+        try checkRoom(for: bytes.count)
         writeQueue.append(bytes, pool: &loop.buffers)
         written(bytes.count)
     }
@@ -105,10 +114,20 @@ extension IOStream {
         loop.runSoon(request.callback)
     }
 
-    func accept(_ bytes: [UInt8]) throws {
-        try checkWritable()
+    /// For who has checked whether it may.
+    func accept(_ bytes: [UInt8]) {
         writeQueue.append(bytes, pool: &loop.buffers)
         written(bytes.count)
+    }
+
+    /// For writes that wait. How many bytes they are.
+    @discardableResult
+    func accept(pieces: [[UInt8]]) throws -> Int {
+        try checkWritable()
+        let count = pieces.reduce(0) { $0 + $1.count }
+        try checkRoom(behindOthers: count)
+        for piece in pieces { accept(piece) }
+        return count
     }
 
     func checkWritable() throws {
@@ -128,6 +147,12 @@ extension IOStream {
         throw StreamError(
             .bufferFull,
             "\(unsent) bytes are unsent\(besides); the limit is \(options.writeBufferMax).")
+    }
+
+    /// For writes that wait: however many bytes they bring, they are refused only where too many
+    /// are unsent before them.
+    func checkRoom(behindOthers count: Int) throws {
+        if !writeQueue.isEmpty, count > 0 { try checkRoom(for: 0) }
     }
 
     func written(_ count: Int) {
@@ -152,10 +177,9 @@ extension IOStream {
 
     private nonisolated(nonsending) func waitForRoom() async throws {
         try sendNowOrThrow()
-        let excess = writeQueue.count - options.lowWaterMark
-        if writeQueue.count > options.highWaterMark, excess > 0 {
-            try await waitUntilSent(sentTotal + UInt64(excess), .room)
-        }
+        guard writeQueue.count > sharedOptions.highMark else { return }
+        let excess = writeQueue.count - sharedOptions.lowMark
+        try await waitUntilSent(sentTotal + UInt64(excess), .room)
     }
 
     /// Sends as much as the transport takes now.
@@ -167,12 +191,14 @@ extension IOStream {
         if case .closed = phase { return }
         do {
             while !writeQueue.isEmpty, readiness.contains(.write) {
-                if !pastShare && isOverSendBudget || writeQueue.isAtFile && isOverBudget {
+                let share = sendShareLeft(pastShare: pastShare)
+                if share <= 0 {
                     sendLater()
                     break
                 }
                 let (before, filesBefore) = (writeQueue.count, writeQueue.fileCount)
-                let isAllSent = try writeQueue.send(to: transport, pool: &loop.buffers)
+                let isAllSent = try writeQueue.send(
+                    to: transport, atMost: share, pool: &loop.buffers)
                 spend(filesBefore - writeQueue.fileCount, sent: before - writeQueue.count)
                 if !isAllSent { drained(.write) }
             }

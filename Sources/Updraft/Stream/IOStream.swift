@@ -8,8 +8,9 @@
 /// ```
 ///
 /// One task reads at a time; any number may write, and what they write leaves in the order of the
-/// calls. A stream belongs to its loop's thread. The loop keeps it until it is closed, so close
-/// it: servers do that when the handler returns. Contract rows J1-J20.
+/// calls; a file that is sent by its path takes its place when it is open. A stream belongs to its
+/// loop's thread. The loop keeps it until it is closed, so close it: servers do that when the
+/// handler returns. Contract rows J1-J20.
 public final class IOStream {
     /// The loop that the stream lives on.
     public let loop: IOLoop
@@ -181,10 +182,15 @@ public final class IOStream {
         budgetTurn == loop.turnNumber && budgetUsed >= loop.limits.streamBytesMax
     }
 
-    /// Whether it has sent as much in this turn as it may: a peer that takes all it is given must
-    /// not keep the loop, nor the task that writes, from everything else.
-    var isOverSendBudget: Bool {
-        budgetTurn == loop.turnNumber && budgetSent >= loop.limits.streamBytesMax
+    /// Bytes that it may still send in this turn: a peer that takes all it is given must not keep
+    /// the loop, nor the task that writes, from everything else.
+    ///
+    /// - Parameter pastShare: As for `sendPending`.
+    func sendShareLeft(pastShare: Bool) -> Int {
+        let isAtFile = writeQueue.isAtFile
+        if pastShare && !isAtFile { return .max }
+        guard budgetTurn == loop.turnNumber else { return max(1, loop.limits.streamBytesMax) }
+        return loop.limits.streamBytesMax - Int(isAtFile ? max(budgetSent, budgetUsed) : budgetSent)
     }
 
     /// As `sendNow`, but no more than the stream's share of the turn; the rest follows later.
@@ -238,7 +244,19 @@ extension IOStream: ReadinessSink {
         if case .open = phase, input == .open, !isConsumerPaused { keepUnread() }
         readiness.subtract(.read)
         pumpConsumer()
-        finish(StreamError(.closed, "The connection failed.", cause: error))
+        finish(failedBy: error)
+    }
+
+    /// Frees the transport because it has failed.
+    ///
+    /// - Returns: Why the stream is closed.
+    @discardableResult
+    func finish(failedBy error: any Error) -> StreamError {
+        let reason = StreamError(.closed, "The connection failed.", cause: error)
+        // What is left unsent must not look complete to the peer. A layer such as TLS that refuses
+        // to go on tells that to the peer itself, with what `close` still sends.
+        finish(reason, abort: !writeQueue.isEmpty && error is SystemError)
+        return reason
     }
 
     /// Takes over what the transport still holds, up to the buffer's limit.

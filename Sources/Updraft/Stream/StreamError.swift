@@ -14,6 +14,8 @@ public struct StreamError: Error, Sendable, CustomStringConvertible {
         case bufferFull
         /// A file to send has fewer bytes than were promised.
         case fileTooShort
+        /// A file to send can't be read; `cause` has the system's error, if it has told one.
+        case fileUnreadable
         /// The descriptor can't be taken out of the stream, or not now.
         case cannotDetach
         /// A standard descriptor of the process is another stream's.

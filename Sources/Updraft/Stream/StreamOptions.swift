@@ -8,14 +8,19 @@ public struct StreamOptions: Sendable {
     /// default it is closed: a peer that does not keep to the limit can't be made sense of.
     public var staysOpenPastLimit = false
 
-    /// Unsent bytes from which on `write` waits. 256 KiB.
+    /// Unsent bytes beyond which `write` waits; `writeBufferMax` if that is less. 256 KiB.
     public var highWaterMark = 262_144
 
-    /// Unsent bytes down to which a waiting `write` waits. 64 KiB.
+    /// Unsent bytes down to which a waiting `write` waits; the high-water mark if that is less.
+    /// 64 KiB.
     public var lowWaterMark = 65_536
 
-    /// Unsent bytes beyond which `enqueue` refuses. `write` waits instead: it exceeds the
-    /// high-water mark by the one array that it was given, for each task that writes. 100 MiB.
+    /// Unsent bytes, without those of files, beyond which nothing more is accepted: the call throws
+    /// `.bufferFull`. 100 MiB.
+    ///
+    /// `enqueue` refuses what would exceed the limit. `write` and `writeAndFlush` refuse only where
+    /// it is exceeded already, and wait with what they were given, however long that is: so that at
+    /// the most this much and one more write are unsent, also where waits are given up.
     public var writeBufferMax = 104_857_600
 
     /// Whether a stream stays open when its peer ends its direction while nobody reads, although
@@ -32,8 +37,13 @@ public struct StreamOptions: Sendable {
 /// The options of many streams, in one place in memory.
 final class SharedStreamOptions {
     let value: StreamOptions
+    /// The marks as they count, one of which may have been set without the others.
+    let highMark: Int
+    let lowMark: Int
 
     init(_ value: StreamOptions) {
         self.value = value
+        highMark = max(0, min(value.highWaterMark, value.writeBufferMax))
+        lowMark = max(0, min(value.lowWaterMark, highMark))
     }
 }

@@ -12,8 +12,13 @@ struct WriteQueue {
     /// Bytes gathered in one buffer at the most.
     private static let gatheredMax = 65_536
 
-    /// Pieces offered to one system call at the most.
-    private static let piecesPerWrite = 16
+    /// Pieces offered to one system call at the most: so many that the list of them, 1 KiB, still
+    /// stands on the stack.
+    private static let piecesPerWrite = 64
+
+    /// Files that may wait at once. Each has a descriptor, of which a process has often no more
+    /// than 1,024 for everything.
+    private static let filesMax = 64
 
     private struct Piece {
         var bytes: [UInt8]
@@ -36,6 +41,14 @@ struct WriteQueue {
 
     /// Whether a file is next.
     var isAtFile: Bool { front.file != nil }
+
+    /// - Throws: `StreamError` with `.bufferFull` if no more files may wait.
+    func checkRoomForFile() throws {
+        guard fileCount > 0 else { return }
+        let files = rest.count { $0.file != nil } + (isAtFile ? 1 : 0)
+        guard files >= WriteQueue.filesMax else { return }
+        throw StreamError(.bufferFull, "\(files) files wait to be sent, which is the limit.")
+    }
 
     /// Keeps the array, or copies it behind what is gathered.
     mutating func append(_ bytes: [UInt8], pool: inout BufferPool) {
@@ -79,32 +92,54 @@ struct WriteQueue {
 
     /// Offers the front of the queue to the transport and drops what it accepted.
     ///
+    /// - Parameter limit: Bytes that are offered at the most, at least one.
     /// - Returns: Whether all that was offered was accepted.
-    mutating func send(to transport: any Transport, pool: inout BufferPool) throws -> Bool {
-        let offered: Int
+    mutating func send(
+        to transport: any Transport, atMost limit: Int, pool: inout BufferPool
+    ) throws -> Bool {
+        if let file = front.file { return try send(file, to: transport, atMost: limit, &pool) }
+        var offered = min(front.bytes.count - frontOffset, limit)
         let accepted: Int
-        if let file = front.file { return try send(file, to: transport, &pool) }
-        if rest.isEmpty {
-            offered = count
+        if rest.isEmpty || offered == limit {
             accepted = try front.bytes.withUnsafeBytes {
-                try transport.write(UnsafeRawBufferPointer(rebasing: $0[frontOffset...]))
+                let bytes = $0[frontOffset..<frontOffset + offered]
+                return try transport.write(UnsafeRawBufferPointer(rebasing: bytes))
             }
         } else {
-            let pieces = rest.prefix(WriteQueue.piecesPerWrite - 1).prefix { $0.file == nil }
-            offered = pieces.reduce(front.bytes.count - frontOffset) { $0 + $1.bytes.count }
-            accepted = try front.bytes.withUnsafeBytes {
-                let first = UnsafeRawBufferPointer(rebasing: $0[frontOffset...])
-                return try WriteQueue.write(pieces, after: [first], to: transport)
-            }
+            (accepted, offered) = try sendSeveral(to: transport, atMost: limit)
         }
         drop(accepted, &pool)
         return accepted == offered
     }
 
+    /// Offers as many pieces as may go together, of the last one perhaps a part.
+    private func sendSeveral(
+        to transport: any Transport, atMost limit: Int
+    ) throws -> (accepted: Int, offered: Int) {
+        var count = front.bytes.count - frontOffset
+        var end = 0
+        while count < limit, end < min(rest.count, WriteQueue.piecesPerWrite - 1),
+            rest[end].file == nil
+        {
+            count += rest[end].bytes.count
+            end += 1
+        }
+        let excess = max(0, count - limit)
+        var list: [UnsafeRawBufferPointer] = []
+        list.reserveCapacity(end + 1)
+        let accepted = try front.bytes.withUnsafeBytes {
+            list.append(UnsafeRawBufferPointer(rebasing: $0[frontOffset...]))
+            return try WriteQueue.write(rest[..<end], &list, without: excess, to: transport)
+        }
+        return (accepted, count - excess)
+    }
+
     private mutating func send(
-        _ file: FileSource, to transport: any Transport, _ pool: inout BufferPool
+        _ file: FileSource, to transport: any Transport, atMost limit: Int,
+        _ pool: inout BufferPool
     ) throws -> Bool {
-        let (sent, isRoomLeft) = try file.send(to: transport, scratch: pool.scratch)
+        let (sent, isRoomLeft) = try file.send(
+            to: transport, atMost: limit, scratch: pool.scratch)
         count -= sent
         fileCount -= sent
         if file.remaining == 0 {
@@ -123,12 +158,16 @@ struct WriteQueue {
 
     /// Nests one scope per piece, so that every pointer is valid in the innermost.
     private static func write(
-        _ pieces: ArraySlice<Piece>, after pointers: [UnsafeRawBufferPointer],
+        _ pieces: ArraySlice<Piece>, _ list: inout [UnsafeRawBufferPointer], without excess: Int,
         to transport: any Transport
     ) throws -> Int {
-        guard let piece = pieces.first else { return try transport.write(pointers) }
+        guard let piece = pieces.first else {
+            if let last = list.popLast() { list.append(.init(rebasing: last.dropLast(excess))) }
+            return try transport.write(list)
+        }
         return try piece.bytes.withUnsafeBytes {
-            try write(pieces.dropFirst(), after: pointers + [$0], to: transport)
+            list.append($0)
+            return try write(pieces.dropFirst(), &list, without: excess, to: transport)
         }
     }
 

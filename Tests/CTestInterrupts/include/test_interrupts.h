@@ -23,7 +23,10 @@ bool ti_is_available(void);
 // From now on every second call fails with EINTR, and of the others, where a signal may come when
 // some is done already, every second does half of what it was asked for; or no more.
 void ti_interrupt(bool now_on);
-// How many calls have failed so.
+// From now on this file can't be read from that byte on: sendfile and pread fail with the error
+// there. No file fails after an error of 0.
+void ti_fail_reads(int fd, long from, int error);
+// How many calls were interrupted.
 int ti_interrupted(enum ti_call call);
 // How many were cut short: of sendfile, pread, recvmmsg and sendmmsg.
 int ti_shortened(enum ti_call call);
