@@ -154,9 +154,27 @@ uint16_t cu_address_port(const struct cu_address *address);
 // The numeric host (or the path of a Unix socket) into buffer; its length, or a negated errno.
 int cu_address_host(const struct cu_address *address, char *buffer, size_t size);
 // Resolves a name with getaddrinfo; blocks. `kind`: CU_ADDRESS_IPV4 or _IPV6 alone, or
-// CU_ADDRESS_OTHER for both. The number of addresses, or a negative EAI_ code.
-int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out, int capacity);
-const char *cu_resolve_error(int code);
+// CU_ADDRESS_OTHER for both. The number of addresses, or -1: `failure` says why.
+struct cu_resolve_failure {
+    // EAI_..., whose sign is the system's.
+    int code;
+    // The errno beneath, or 0.
+    int error;
+};
+int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out, int capacity,
+               struct cu_resolve_failure *failure);
+enum {
+    CU_RESOLVE_NO_NAME,
+    CU_RESOLVE_NO_ADDRESS,
+    // No name server has answered.
+    CU_RESOLVE_TRY_AGAIN,
+    // A name server has refused.
+    CU_RESOLVE_REFUSED,
+    CU_RESOLVE_OTHER
+};
+// What an EAI_ code says, and its text.
+int cu_resolve_verdict(int code);
+const char *cu_resolve_text(int code);
 
 int cu_socket_stream(const struct cu_address *address);
 int cu_bind_listener(int fd, const struct cu_address *address, bool reuse_port);
