@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 const int cu_econnrefused = ECONNREFUSED, cu_eafnosupport = EAFNOSUPPORT,
-          cu_eaddrnotavail = EADDRNOTAVAIL,
+          cu_eaddrnotavail = EADDRNOTAVAIL, cu_eprototype = EPROTOTYPE,
           cu_unix_path_max = (int)sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
 
 int cu_address_parse(const char *host, uint16_t port, struct cu_address *out) {
@@ -244,6 +244,13 @@ int cu_is_listening(int fd) {
     socklen_t length = sizeof value;
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) < 0) return -errno;
     return value != 0;
+}
+
+int cu_is_stream(int fd) {
+    int type = 0;
+    socklen_t length = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0) return -errno;
+    return type == SOCK_STREAM;
 }
 
 int cu_socket_error(int fd) {

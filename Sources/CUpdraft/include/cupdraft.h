@@ -181,6 +181,8 @@ int cu_bind_listener(int fd, const struct cu_address *address, bool reuse_port);
 int cu_listen(int fd, int backlog);
 // 1 if the socket listens, 0 if not, or a negated errno.
 int cu_is_listening(int fd);
+// Whether it carries a stream, in place of messages; otherwise as cu_is_listening.
+int cu_is_stream(int fd);
 // Binds the own end of a socket that is about to connect.
 int cu_bind_source(int fd, const struct cu_address *address);
 int cu_connect(int fd, const struct cu_address *address);
@@ -204,7 +206,8 @@ int cu_set_no_delay(int fd, bool on);
 int cu_set_keep_alive(int fd, int idle_seconds, int interval_seconds, int count);
 // How long sent data may stay unacknowledged; -ENOSYS where there is no such option.
 int cu_set_user_timeout(int fd, int milliseconds);
-extern const int cu_econnrefused, cu_eafnosupport, cu_eaddrnotavail, cu_unix_path_max;
+extern const int cu_econnrefused, cu_eafnosupport, cu_eaddrnotavail, cu_eprototype,
+    cu_unix_path_max;
 // The pending error of a socket (SO_ERROR), as a positive errno, or 0.
 int cu_socket_error(int fd);
 ssize_t cu_recv(int fd, void *buffer, size_t size);
