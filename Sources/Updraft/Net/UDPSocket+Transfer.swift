@@ -45,7 +45,8 @@ extension UDPSocket {
     }
 
     /// Sends a datagram: the kernel has it, or it waits behind others, when this returns. Waits
-    /// while `sendQueueMax` bytes or more are unsent.
+    /// while `sendQueueMax` bytes or more are unsent, and for the next turn when this socket has had
+    /// its share of this one.
     ///
     /// - Parameters:
     ///   - bytes: At most 65,507 over IPv4; more than about 1,400 is cut into packets on the way,
@@ -57,7 +58,7 @@ extension UDPSocket {
         _ bytes: [UInt8], to address: SocketAddress? = nil
     ) async throws {
         try checkOpen()
-        while unsentBytes >= options.sendQueueMax { try await waitForRoom() }
+        try await waitForTurnAndRoom()
         try sendOrQueue(bytes, address)
     }
 
@@ -125,10 +126,12 @@ extension UDPSocket {
         let start = slot * options.receiveMax
         let bytes = loop.buffers.scratch[start..<start + datagram.length]
         spend(datagram.length)
+        let sender = SocketAddress(datagram.address)
+        guard isExpected(sender) else { return }
         received.append(
             Datagram(
-                bytes: [UInt8](UnsafeRawBufferPointer(rebasing: bytes)),
-                sender: SocketAddress(datagram.address), isTruncated: datagram.is_truncated))
+                bytes: [UInt8](UnsafeRawBufferPointer(rebasing: bytes)), sender: sender,
+                isTruncated: datagram.is_truncated))
     }
 
     private func sendOrQueue(_ bytes: [UInt8], _ address: SocketAddress?) throws {
@@ -156,6 +159,7 @@ extension UDPSocket {
             return false
         }
         if result < 0 { throw sendFailure(Int32(clamping: result), bytes, address) }
+        spend(bytes.count)
         return true
     }
 

@@ -135,8 +135,20 @@ public final class UDPSocket {
             throw SystemError(errno: cu_einval, operation: "the address \(address)")
         }
         try SystemError.check(cu_connect(descriptor, &system), "connect to \(address)")
-        peer = address
+        // All of this machine's (0.0.0.0) is one of them by now.
+        var actual = cu_address()
+        let isKnown = cu_peer_address(descriptor, &actual) == 0
+        peer = isKnown ? SocketAddress(actual) : address
+        // What came before may be from anybody, here and in the kernel's buffer.
+        var earlier = received
+        received = RingBuffer(capacity: 1)
+        while let datagram = earlier.popFirst() {
+            if isExpected(datagram.sender) { received.append(datagram) }
+        }
     }
+
+    /// Whether what this sender sends is to be received.
+    func isExpected(_ sender: SocketAddress) -> Bool { peer == nil || sender == peer }
 
     /// Closes the socket at once: what is unsent is dropped, and what waits fails. Calling it again
     /// does nothing.

@@ -103,6 +103,7 @@ import UpdraftTesting
             if pause == .full { try await expectEcho(keeper) }
             let waiting = try await connect(first)
             try await loop.turns(3)
+            #expect(loop.dump().contains("accepts nothing for now"))
             let second = TCPServer(listeningOn: [])
             try second.addSocket(socket)
             let error = await streamError { try await second.serve { _ in } }

@@ -103,6 +103,47 @@ import UpdraftTesting
         }
     }
 
+    @Test func whatStrangersSentBeforeIsNotReceivedFromThePeer() async throws {
+        try await withLoop { loop in
+            var options = UDPSocket.Options()
+            // Many with one system call.
+            options.receiveMax = 1_024
+            let near = try UDPSocket(options: options)
+            let (stranger, peer) = (try UDPSocket(), try UDPSocket())
+            // Some of it fetched before, and some still with the kernel.
+            for number in 1...2 as ClosedRange<UInt8> {
+                try await stranger.send([number], to: near.localAddress)
+                try await peer.send([10 + number], to: near.localAddress)
+            }
+            #expect(try await near.receive().bytes == [1])
+            try await stranger.send([3], to: near.localAddress)
+            try near.connect(to: peer.localAddress)
+            try await peer.send([13], to: near.localAddress)
+            var got: [Datagram] = []
+            while got.last?.bytes != [13] { got.append(try await near.receive()) }
+            #expect(got.map(\.bytes) == [[11], [12], [13]])
+            #expect(got.allSatisfy { $0.sender == peer.localAddress })
+            _ = loop
+        }
+    }
+
+    @Test func aSenderLeavesTheOthersTheirTurns() async throws {
+        try await withLoop { loop in
+            let (near, far) = (try UDPSocket(), try UDPSocket())
+            loop.limits.streamBytesMax = 16_384
+            let start = loop.turnNumber
+            for _ in 0..<200 { try await near.send([1], to: far.localAddress) }
+            #expect(loop.turnNumber - start >= 5)
+            // One that never ends can be ended.
+            let flood = loop.async {
+                while true { try await near.send([1], to: far.localAddress) }
+            }
+            try await loop.turns(3)
+            flood.cancel()
+            #expect(await failure { try await flood.value } is CancellationError)
+        }
+    }
+
     @Test func aDatagramThatIsTooLongIsAClearError() async throws {
         try await withLoop { _ in
             let near = try UDPSocket()
