@@ -45,8 +45,8 @@ extension UDPSocket {
     }
 
     /// Sends a datagram: the kernel has it, or it waits behind others, when this returns. Waits
-    /// while `sendQueueMax` bytes or more are unsent, and for the next turn when this socket has had
-    /// its share of this one.
+    /// while `sendQueueMax` bytes or more are unsent, and for the next turn when this socket has
+    /// had its share of this one.
     ///
     /// - Parameters:
     ///   - bytes: At most 65,507 over IPv4; more than about 1,400 is cut into packets on the way,
@@ -123,11 +123,12 @@ extension UDPSocket {
     }
 
     private func keep(_ datagram: cu_datagram, slot: Int) {
-        let start = slot * options.receiveMax
-        let bytes = loop.buffers.scratch[start..<start + datagram.length]
         spend(datagram.length)
         let sender = SocketAddress(datagram.address)
-        guard isExpected(sender) else { return }
+        // The kernel still has what came before the socket was connected.
+        if let peer, sender != peer { return }
+        let start = slot * options.receiveMax
+        let bytes = loop.buffers.scratch[start..<start + datagram.length]
         received.append(
             Datagram(
                 bytes: [UInt8](UnsafeRawBufferPointer(rebasing: bytes)), sender: sender,

@@ -1,3 +1,4 @@
+import Glibc
 import TestSupport
 import Testing
 import UpdraftTesting
@@ -103,30 +104,6 @@ import UpdraftTesting
         }
     }
 
-    @Test func whatStrangersSentBeforeIsNotReceivedFromThePeer() async throws {
-        try await withLoop { loop in
-            var options = UDPSocket.Options()
-            // Many with one system call.
-            options.receiveMax = 1_024
-            let near = try UDPSocket(options: options)
-            let (stranger, peer) = (try UDPSocket(), try UDPSocket())
-            // Some of it fetched before, and some still with the kernel.
-            for number in 1...2 as ClosedRange<UInt8> {
-                try await stranger.send([number], to: near.localAddress)
-                try await peer.send([10 + number], to: near.localAddress)
-            }
-            #expect(try await near.receive().bytes == [1])
-            try await stranger.send([3], to: near.localAddress)
-            try near.connect(to: peer.localAddress)
-            try await peer.send([13], to: near.localAddress)
-            var got: [Datagram] = []
-            while got.last?.bytes != [13] { got.append(try await near.receive()) }
-            #expect(got.map(\.bytes) == [[11], [12], [13]])
-            #expect(got.allSatisfy { $0.sender == peer.localAddress })
-            _ = loop
-        }
-    }
-
     @Test func aSenderLeavesTheOthersTheirTurns() async throws {
         try await withLoop { loop in
             let (near, far) = (try UDPSocket(), try UDPSocket())
@@ -141,6 +118,63 @@ import UpdraftTesting
             try await loop.turns(3)
             flood.cancel()
             #expect(await failure { try await flood.value } is CancellationError)
+        }
+    }
+
+    /// Some is in the socket's own hands at that time, the rest in the kernel's.
+    @Test func whatStrangersSentBeforeItWasConnectedIsDropped() async throws {
+        try await withLoop { _ in
+            var options = UDPSocket.Options()
+            options.receiveMax = 32_768
+            let near = try UDPSocket(options: options)
+            let stranger = try UDPSocket()
+            let peer = try UDPSocket()
+            for number: UInt8 in 1...6 {
+                try await (number.isMultiple(of: 2) ? peer : stranger).send(
+                    [number], to: near.localAddress)
+            }
+            #expect(try await near.receive().bytes == [1])
+            try near.connect(to: peer.localAddress)
+            for number: UInt8 in [2, 4, 6] {
+                #expect(try await near.receive().bytes == [number])
+            }
+        }
+    }
+
+    /// Whatever name the peer was given.
+    @Test(arguments: ["0.0.0.0", "127.0.0.1", "::", "::1"])
+    func aConnectedSocketHearsItsPeer(host: String) async throws {
+        try await withLoop { _ in
+            let local = host.contains(":") ? "::1" : "127.0.0.1"
+            let near = try UDPSocket(host: local)
+            let peer = try UDPSocket(host: local)
+            try near.connect(to: SocketAddress(host: host, port: peer.port))
+            try await near.send([1])
+            let question = try await peer.receive()
+            #expect(question.sender == near.localAddress)
+            try await peer.send([2], to: question.sender)
+            #expect(try await near.receive().bytes == [2])
+        }
+    }
+
+    @Test func broadcastsAndTheKernelsBufferAreSetWhereTheyAreAskedFor() async throws {
+        try await withLoop { _ in
+            func option(_ socket: UDPSocket, _ name: Int32) -> Int32 {
+                var value: Int32 = -1
+                var size = socklen_t(MemoryLayout<Int32>.size)
+                getsockopt(socket.descriptor, SOL_SOCKET, name, &value, &size)
+                return value
+            }
+            var options = UDPSocket.Options()
+            let usual = try UDPSocket(options: options)
+            options.broadcast = true
+            options.kernelReceiveBuffer = 8_192
+            let set = try UDPSocket(options: options)
+            #expect(option(usual, SO_BROADCAST) == 0)
+            #expect(option(set, SO_BROADCAST) == 1)
+            // The kernel counts its own part too.
+            #expect(option(set, SO_RCVBUF) == 16_384)
+            #expect(option(usual, SO_RCVBUF) > 16_384)
         }
     }
 
