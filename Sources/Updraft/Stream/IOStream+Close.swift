@@ -136,10 +136,11 @@ extension IOStream {
     private func lingerTimeIfUnread() -> Duration? {
         // The others lose nothing that they were given.
         guard socket != nil else { return nil }
-        // They may have come since the last poll.
-        readiness.insert(.read)
+        // Whatever is known of readiness: they may have come since the last poll.
         let byte = UnsafeMutableRawBufferPointer(rebasing: loop.buffers.scratch[..<1])
         guard let count = try? receiveOnce(into: byte), count > 0 else { return nil }
+        // No event has to tell of those behind it.
+        readiness.insert(.read)
         return IOStream.lingerTime
     }
 
