@@ -153,9 +153,7 @@ private final class Connection: TaskBody, TaskSubject {
         if Task.isCancelled {
             stream.abort()
         } else {
-            // Closing with input unread would reset the connection, and the peer might lose what
-            // was written to it last.
-            stream.close(lingering: stream.mayHaveUnreadInput ? Connection.lingerTime : nil)
+            stream.close()
         }
         do {
             try await stream.closed()
@@ -174,8 +172,6 @@ private final class Connection: TaskBody, TaskSubject {
             stream.loop.onUnhandledError(error, "The handler of a \(taskDescription)")
         }
     }
-
-    private static let lingerTime = Duration.seconds(1)
 }
 
 extension IOStream {

@@ -22,6 +22,8 @@ public final class IOStream {
     // Unchecked exclusivity, here and in the loop's hot state: one thread owns it, and the dynamic
     // checks cost some 1,100 instructions a message. Nothing below may be changed while it is lent.
     @exclusivity(unchecked) var phase = Phase.open
+    /// Whether this side has called `close`, whatever became of the stream after that.
+    @exclusivity(unchecked) var isClosedHere = false
     @exclusivity(unchecked) var input = Input.open
     @exclusivity(unchecked) var output = Output.open
     /// What the transport is known to be ready for.
@@ -103,7 +105,7 @@ public final class IOStream {
 
     /// What a stream that is being closed knows.
     final class Closing {
-        /// How long to read and drop what the peer still sends.
+        /// How long to read and drop what the peer still sends; nil to find out whether it does.
         let lingerTime: Duration?
         var timer: Timeout?
 
@@ -177,8 +179,12 @@ public final class IOStream {
     }
 
     /// Whether this stream has had its share of the turn.
-    var isOverBudget: Bool {
-        budgetTurn == loop.turnNumber && budgetUsed >= loop.limits.streamBytesMax
+    var isOverBudget: Bool { budgetLeft <= 0 }
+
+    /// Bytes that are left of it.
+    var budgetLeft: Int {
+        let share = max(1, loop.limits.streamBytesMax)
+        return budgetTurn == loop.turnNumber ? share - Int(budgetUsed) : share
     }
 
     /// Whether it has sent as much in this turn as it may: a peer that takes all it is given must
