@@ -48,8 +48,7 @@ final class PendingCall {
     }
 
     func stopTimer() {
-        if let timer { loop.removeTimeout(timer) }
-        timer = nil
+        if let timer = timer.take() { loop.removeTimeout(timer) }
     }
 
     /// Ends the wait with an error.

@@ -59,6 +59,8 @@ extension RPCPeer {
         stream.whenUnsent(atMost: options.unsentLowMark) { [weak self] in
             guard let self else { return }
             stopStallWatch()
+            // What went away with its timer may have written, and be the one to wait for.
+            guard case .off = stallWatch else { return }
             apply(intake.holdBack(false))
         }
     }

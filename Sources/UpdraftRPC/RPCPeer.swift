@@ -186,10 +186,7 @@ public final class RPCPeer {
 
     /// Half a message and then silence must not hold its bytes for ever.
     private func limitMessage(isCut: Bool, isNew: Bool) {
-        if let messageTimer, !isCut || isNew {
-            loop.removeTimeout(messageTimer)
-            self.messageTimer = nil
-        }
+        if !isCut || isNew, let timer = messageTimer.take() { loop.removeTimeout(timer) }
         guard isCut, messageTimer == nil, !isClosed else { return }
         messageTimer = loop.runLater(options.messageTimeout) { [weak self] in
             guard let self else { return }

@@ -116,8 +116,7 @@ extension TLSTransport {
     }
 
     func stopTimer() {
-        if let timer { loop.removeTimeout(timer) }
-        timer = nil
+        if let timer = timer.take() { loop.removeTimeout(timer) }
     }
 
     /// Whom we refuse is worth a line; peers that leave are not: a port scan would fill the log.

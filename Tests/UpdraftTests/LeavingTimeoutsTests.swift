@@ -17,8 +17,7 @@ import UpdraftTesting
         deinit { onDeinit() }
     }
 
-    /// More than that are not all in the processor's caches.
-    private static let countMax = 32_768
+    private static let countMax = IOLoop.timeoutsInCacheMax
 
     private func addMany(_ loop: IOLoop, _ count: Int = countMax + 100) -> [Timeout] {
         (0..<count).map { _ in loop.callLater(.seconds(3_600)) { Issue.record("not removed") } }
@@ -140,13 +139,18 @@ import UpdraftTesting
 
     /// What a timeout has taken back goes away in the same step, so that the loop does not sleep
     /// past what comes of it.
-    @Test func aLoopIsStoppedByWhatGoesAway_B5() throws {
+    @Test(arguments: [true, false])
+    func aLoopIsStoppedByWhatGoesAway_B5(fromTimeout: Bool) throws {
         let clock = ManualClock()
         let loop = try IOLoop(poller: VirtualPoller(clock: clock), clock: clock)
         defer { loop.close() }
         let many = addMany(loop)
         let holder = addHolders(1, loop) { _ in loop.stop() }[0]
-        loop.callLater(.zero) { loop.removeTimeout(holder) }
+        if fromTimeout {
+            loop.callLater(.zero) { loop.removeTimeout(holder) }
+        } else {
+            loop.addCallback { loop.removeTimeout(holder) }
+        }
         let turns = loop.metrics.turns
         try loop.start()
         #expect(loop.metrics.turns == turns + 1)
@@ -173,6 +177,61 @@ import UpdraftTesting
 
     private final class Local: Sendable {
         @TaskLocal static var current: Local?
+    }
+
+    /// Whose end takes a timeout back.
+    private final class Remover: @unchecked Sendable {
+        @TaskLocal static var current: Remover?
+        let remove: () -> Void
+
+        init(_ remove: @escaping () -> Void) {
+            self.remove = remove
+        }
+
+        deinit { remove() }
+    }
+
+    /// Locals go away as the last step before the poll, and may bring others down with them.
+    @Test func theLocalsOfOnesThatALocalRemovedAreFreedBeforeThePollToo_B12() async throws {
+        try await withVirtualLoop { loop in
+            let many = addMany(loop)
+            weak var local: Local?
+            let inner = Local.$current.withValue(Local()) {
+                local = Local.current
+                return loop.callLater(.seconds(60)) { Issue.record("removed") }
+            }
+            let outer = Remover.$current.withValue(Remover { loop.removeTimeout(inner) }) {
+                loop.callLater(.seconds(60)) { Issue.record("removed") }
+            }
+            loop.withoutContext {
+                _ = loop.callLater(.seconds(1)) { loop.removeTimeout(outer) }
+            }
+            try await loop.sleep(for: .seconds(2))
+            #expect(local == nil)
+            removeAll(many, loop)
+        }
+    }
+
+    /// A cancelled task takes one back, and another task waits for what goes away with it.
+    @Test func aLoopThatClosesEndsWhoWaitsForWhatGoesAway_E4() throws {
+        let loop = try IOLoop()
+        let many = addMany(loop)
+        var gone: CheckedContinuation<Void, Never>?
+        var hasEnded = false
+        let holder = addHolders(1, loop) { _ in gone?.resume() }[0]
+        try loop.runSync {
+            loop.spawn {
+                defer { loop.removeTimeout(holder) }
+                try await loop.sleep(for: .seconds(60))
+            }
+            loop.spawn {
+                await withCheckedContinuation { gone = $0 }
+                hasEnded = true
+            }
+            try await loop.turns(2)
+        }
+        loop.close()
+        #expect(hasEnded && many.count > Self.countMax)
     }
 
     @Test func whatGoesAwayWithOneMayRemoveAndAddOthers_E4() async throws {

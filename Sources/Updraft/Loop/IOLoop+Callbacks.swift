@@ -119,7 +119,7 @@ extension IOLoop {
     /// What its closure holds is let go of at once; while more than 32,768 timeouts are pending, up
     /// to 16 calls later, and before the loop next looks at its timeouts. Each has to be fetched
     /// from memory then, and those of several calls are fetched together. So a call may let go of
-    /// what earlier ones took back.
+    /// what earlier ones took back, with its own task-locals bound; so do `metrics` and `dump`.
     public func removeTimeout(_ timeout: Timeout) {
         checkThread("IOLoop.removeTimeout")
         guard timers.count > IOLoop.timeoutsInCacheMax else {
@@ -131,7 +131,7 @@ extension IOLoop {
         if let earlier = leavingTimeouts.append(timeout) { timers.remove(earlier) }
     }
 
-    private static let timeoutsInCacheMax = 32_768
+    static let timeoutsInCacheMax = 32_768
 
     /// For whoever is to look at `timers` next.
     @inline(__always)

@@ -20,7 +20,7 @@ extension IOLoop {
                 return
             }
             flushStreams()
-            contexts.endDropped()
+            letGo()
             try poll()
         }
     }
@@ -33,7 +33,7 @@ extension IOLoop {
         turnNumber &+= 1
         runReady()
         flushStreams()
-        contexts.endDropped()
+        letGo()
         let count = try poller.wait(timeoutNanoseconds: 0, into: events)
         for index in 0..<count { dispatch(events[index]) }
         executor.collectInbox()
@@ -120,6 +120,14 @@ extension IOLoop {
         flushQueue.removeAll(keepingCapacity: index <= 4096)
     }
 
+    /// Then what this turn is done with goes away, before the loop waits: that may start something.
+    private func letGo() {
+        repeat {
+            finishRemovals()
+            contexts.endDropped()
+        } while !leavingTimeouts.isEmpty
+    }
+
     /// Steps 5 and 6: waits for readiness and serves it, one descriptor at a time.
     private func poll() throws {
         let count: Int
@@ -142,9 +150,8 @@ extension IOLoop {
     }
 
     /// Nanoseconds until the next deadline: 0 if anything is ready to run, or if the loop was asked
-    /// to stop since that was looked at; negative without limit.
+    /// to stop since step 3; negative without limit.
     private func pollTimeout() -> Int64 {
-        finishRemovals()
         if !executor.ready.isEmpty || !flushQueue.isEmpty || state == .stopping { return 0 }
         guard let deadline = timers.nextDeadline else { return -1 }
         let now = clock.now().nanoseconds

@@ -289,7 +289,6 @@ public final class IOLoop {
     /// Frees what will never run, and what it holds, which may be the loop.
     private func dropCallbacks() {
         contexts.close()
-        leavingTimeouts = LeavingTimeouts()
         let actions = timers.takeAll()
         let ready = executor.ready
         let waits = futureWaits

@@ -172,7 +172,7 @@ struct TimerHeap: ~Copyable {
         } else {
             let group = farIndex(key.deadline)
             far[group].keys.append(key)
-            if far[group].keys.count > far[group].countMax { partFar(group) }
+            if far[group].keys.count >= far[group].countMax { partFar(group) }
         }
     }
 

@@ -78,8 +78,8 @@ struct FarTimers {
     ///
     /// - Parameters:
     ///   - partsMax: A power of two.
-    ///   - capacity: For how many keys each part is to have room at least. What is not used takes
-    ///     addresses, and no memory.
+    ///   - capacity: For how many keys each part is to have room at least. What is not used of it
+    ///     takes addresses, and no memory that was not in use before.
     /// - Returns: Parts that are not empty; nil if there is only one deadline.
     static func part(
         _ keys: ContiguousArray<Timeout>, into partsMax: Int, capacity: Int = 0

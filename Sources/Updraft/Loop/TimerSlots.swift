@@ -123,7 +123,7 @@ struct TimerSlots: ~Copyable {
         cu_prefetch(place.owner)
     }
 
-    /// Begins to fetch that, and what the timeout runs.
+    /// Begins to fetch who has the timeout's place, and what it runs.
     @inline(__always)
     func prefetch(_ timeout: Timeout) {
         guard let place = place(timeout) else { return }

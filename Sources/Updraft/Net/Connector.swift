@@ -139,8 +139,7 @@ final class Connector<Connection> {
     }
 
     private func endPause() {
-        if let pause { loop.removeTimeout(pause) }
-        pause = nil
+        if let pause = pause.take() { loop.removeTimeout(pause) }
     }
 
     private func end(with connection: Connection?) {

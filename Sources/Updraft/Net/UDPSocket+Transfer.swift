@@ -122,13 +122,16 @@ extension UDPSocket {
     }
 
     private func keep(_ datagram: cu_datagram, slot: Int) {
+        spend(datagram.length)
+        let sender = SocketAddress(datagram.address)
+        // The kernel still has what came before the socket was connected.
+        if let peer, sender != peer { return }
         let start = slot * options.receiveMax
         let bytes = loop.buffers.scratch[start..<start + datagram.length]
-        spend(datagram.length)
         received.append(
             Datagram(
-                bytes: [UInt8](UnsafeRawBufferPointer(rebasing: bytes)),
-                sender: SocketAddress(datagram.address), isTruncated: datagram.is_truncated))
+                bytes: [UInt8](UnsafeRawBufferPointer(rebasing: bytes)), sender: sender,
+                isTruncated: datagram.is_truncated))
     }
 
     private func sendOrQueue(_ bytes: [UInt8], _ address: SocketAddress?) throws {

@@ -125,8 +125,9 @@ public final class UDPSocket {
         }
     }
 
-    /// Fixes the peer: only its datagrams are received from now on, `send` needs no address, and
-    /// the peer's machine may tell that nobody listens there (ECONNREFUSED).
+    /// Fixes the peer: only its datagrams are received from now on, also of those that have come
+    /// already; `send` needs no address; and the peer's machine may tell that nobody listens there
+    /// (ECONNREFUSED).
     ///
     /// - Throws: `SystemError`; `StreamError` with `.closed`.
     public func connect(to address: SocketAddress) throws {
@@ -135,7 +136,17 @@ public final class UDPSocket {
             throw SystemError(errno: cu_einval, operation: "the address \(address)")
         }
         try SystemError.check(cu_connect(descriptor, &system), "connect to \(address)")
-        peer = address
+        // The kernel may have another name for it: to connect to 0.0.0.0 is to connect to itself.
+        var canonical = cu_address()
+        try SystemError.check(cu_peer_address(descriptor, &canonical), "getpeername")
+        let peer = SocketAddress(canonical)
+        self.peer = peer
+        // A socket that has never been connected hears everybody, and keeps what it heard.
+        var others = RingBuffer<Datagram>(capacity: 1)
+        swap(&others, &received)
+        while let datagram = others.popFirst() {
+            if datagram.sender == peer { received.append(datagram) }
+        }
     }
 
     /// Closes the socket at once: what is unsent is dropped, and what waits fails. Calling it again

@@ -131,7 +131,7 @@ extension Prefork {
         }
 
         private func setTimer() {
-            if let timer { loop.removeTimeout(timer) }
+            if let timer = timer.take() { loop.removeTimeout(timer) }
             timer = machine.deadline.map { deadline in
                 loop.runLater(max(.zero, loop.now.duration(to: deadline))) { [unowned self] in
                     timer = nil

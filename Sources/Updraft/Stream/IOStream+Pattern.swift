@@ -9,12 +9,12 @@
         ///
         /// What PCRE2 is given to look at is linear in the bytes, however they are cut. What can't
         /// be part of a match is not looked at again, and no match is looked for before a byte has
-        /// come that every match needs, such as the `b` of `a.*b`. What may be part of one is looked
-        /// at from its beginning when bytes have come, but in all no more than 64 KiB and 16 times
-        /// the bytes that came. Beyond that a look waits for more bytes, for the end of the stream,
-        /// or for time that the loop has for it: a tenth of its time is for such looks, all reads
-        /// together, and 150 ns pass for each byte of a look since the one before. So a peer that
-        /// sends a long match in pieces of less than some thirtieth of it, each soon after the
+        /// come that every match needs, such as the `b` of `a.*b`. What may be part of one is
+        /// looked at from its beginning when bytes have come, but in all no more than 64 KiB and 16
+        /// times the bytes that came. Beyond that a look waits for more bytes, for the end of the
+        /// stream, or for time that the loop has for it: a tenth of its time is for such looks, all
+        /// reads together, and 150 ns pass for each byte of a look since the one before. So a peer
+        /// that sends a long match in pieces of less than some thirtieth of it, each soon after the
         /// other, may get its answer later: where no other read waits like that, by up to 10 ms for
         /// a match of 64 KiB, a millisecond for a short one. Whoever takes more time than that over
         /// a piece is answered at once; so is the end of the stream.

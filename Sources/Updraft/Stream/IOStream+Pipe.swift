@@ -55,7 +55,11 @@ extension IOStream {
         try self.init(transport, loop: loop, options: options)
         // No event will come: an attempt to read has to find that out by itself.
         if reading == nil { readiness.insert(.read) }
-        transport.onEnd = { [weak self] reason in self?.finish(reason) }
+        transport.onEnd = { [weak self, weak transport] reason in
+            // The end of what runs over it, such as TLS, is not that of the pipe.
+            guard let self, self.transport === transport else { return }
+            finish(reason)
+        }
     }
 
     /// Makes a pipe on a loop: what is written to the one stream is read from the other.

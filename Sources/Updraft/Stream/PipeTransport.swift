@@ -38,9 +38,10 @@ final class PipeTransport: DetachableTransport {
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> TransportRead {
-        guard let readEnd else {
+        if isWriteOnly {
             throw SystemError(errno: cu_ebadf, operation: "read from a pipe that is only written")
         }
+        guard let readEnd else { return .endOfStream }
         let count = cu_read(readEnd.descriptor, buffer.baseAddress, buffer.count)
         if count == 0 {
             readEnd.close()

@@ -84,9 +84,10 @@ final class StandardTransport: Transport {
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> TransportRead {
-        guard let own, !isOutput else {
+        if isOutput {
             throw SystemError(errno: cu_ebadf, operation: "read from \(standard.name)")
         }
+        guard let own else { return .endOfStream }
         let count = receive(own, buffer)
         // A terminal whose other side is gone says EIO.
         let isHungUp = kind != CU_STANDARD_FILE && Int32(clamping: count) == -cu_eio
@@ -150,8 +151,9 @@ final class StandardTransport: Transport {
     }
 
     /// Lets the number stand for nothing: while the process has it, the other end sees no end.
+    /// The input has nothing to end, and may be the same socket as the output.
     func shutdownWrite() {
-        guard let own else { return }
+        guard let own, isOutput else { return }
         if kind == CU_STANDARD_SOCKET {
             _ = cu_shutdown_write(own)
         } else {

@@ -1,3 +1,4 @@
+import Glibc
 import TestSupport
 import Testing
 import UpdraftTesting
@@ -100,6 +101,63 @@ import UpdraftTesting
             let error = await failure { try await near.receive() } as? SystemError
             #expect(error?.errno == 111)
             #expect(!near.isClosed)
+        }
+    }
+
+    /// Some is in the socket's own hands at that time, the rest in the kernel's.
+    @Test func whatStrangersSentBeforeItWasConnectedIsDropped() async throws {
+        try await withLoop { _ in
+            var options = UDPSocket.Options()
+            options.receiveMax = 32_768
+            let near = try UDPSocket(options: options)
+            let stranger = try UDPSocket()
+            let peer = try UDPSocket()
+            for number: UInt8 in 1...6 {
+                try await (number.isMultiple(of: 2) ? peer : stranger).send(
+                    [number], to: near.localAddress)
+            }
+            #expect(try await near.receive().bytes == [1])
+            try near.connect(to: peer.localAddress)
+            for number: UInt8 in [2, 4, 6] {
+                #expect(try await near.receive().bytes == [number])
+            }
+        }
+    }
+
+    /// Whatever name the peer was given.
+    @Test(arguments: ["0.0.0.0", "127.0.0.1", "::", "::1"])
+    func aConnectedSocketHearsItsPeer(host: String) async throws {
+        try await withLoop { _ in
+            let local = host.contains(":") ? "::1" : "127.0.0.1"
+            let near = try UDPSocket(host: local)
+            let peer = try UDPSocket(host: local)
+            try near.connect(to: SocketAddress(host: host, port: peer.port))
+            try await near.send([1])
+            let question = try await peer.receive()
+            #expect(question.sender == near.localAddress)
+            try await peer.send([2], to: question.sender)
+            #expect(try await near.receive().bytes == [2])
+        }
+    }
+
+    @Test func broadcastsAndTheKernelsBufferAreSetWhereTheyAreAskedFor() async throws {
+        try await withLoop { _ in
+            func option(_ socket: UDPSocket, _ name: Int32) -> Int32 {
+                var value: Int32 = -1
+                var size = socklen_t(MemoryLayout<Int32>.size)
+                getsockopt(socket.descriptor, SOL_SOCKET, name, &value, &size)
+                return value
+            }
+            var options = UDPSocket.Options()
+            let usual = try UDPSocket(options: options)
+            options.broadcast = true
+            options.kernelReceiveBuffer = 8_192
+            let set = try UDPSocket(options: options)
+            #expect(option(usual, SO_BROADCAST) == 0)
+            #expect(option(set, SO_BROADCAST) == 1)
+            // The kernel counts its own part too.
+            #expect(option(set, SO_RCVBUF) == 16_384)
+            #expect(option(usual, SO_RCVBUF) > 16_384)
         }
     }
 
