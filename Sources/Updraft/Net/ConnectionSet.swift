@@ -61,7 +61,7 @@ final class ConnectionSet {
         tasks.cancelAll()
         await tasks.join(grace: ConnectionSet.cutGrace)
         for case let connection as Connection in tasks.subjects {
-            connection.stream.abort()
+            connection.stream.cut()
             hooks?.end(connection.stream, CancellationError())
         }
     }
@@ -158,7 +158,7 @@ private final class Connection: TaskBody, TaskSubject {
         do {
             try await stream.closed()
         } catch {
-            stream.abort()
+            stream.cut()
         }
     }
 

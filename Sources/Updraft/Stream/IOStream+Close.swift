@@ -60,13 +60,36 @@ extension IOStream {
     /// - Throws: `CancellationError`; `TimeoutError`.
     public nonisolated(nonsending) func closed() async throws {
         loop.checkThread("IOStream.closed")
-        if case .closed = phase { return }
         noticeEnds()
-        let waiter = Waiter(loop: loop)
-        let callback = CloseCallback { waiter.fire() }
-        closeCallbacks.append(callback)
-        defer { closeCallbacks.removeAll { $0 === callback } }
-        try await waiter.wait(for: .closing)
+        while !isReleased {
+            lingering?.onRelease = { [weak self] in self?.tellClosed() }
+            let waiter = Waiter(loop: loop)
+            let callback = CloseCallback { waiter.fire() }
+            closeCallbacks.append(callback)
+            defer { closeCallbacks.removeAll { $0 === callback } }
+            try await waiter.wait(for: .closing)
+        }
+    }
+
+    private var isReleased: Bool {
+        if case .closed = phase { return lingering == nil }
+        return false
+    }
+
+    /// The layer that still has last words to send, although the stream is closed.
+    private var lingering: (any LayeredTransport)? {
+        var transport = transport
+        while let layer = transport as? any LayeredTransport {
+            if layer.isLingering { return layer }
+            transport = layer.base
+        }
+        return nil
+    }
+
+    /// As `abort`, also for what is left of a closed stream.
+    package func cut() {
+        abort()
+        lingering?.abort()
     }
 
     /// Calls `callback` once, in a later turn, when the stream is closed, whoever closed it (J9).
@@ -182,14 +205,18 @@ extension IOStream {
         droppedTotal = UInt64(writeQueue.count)
         writeQueue.removeAll(&loop.buffers)
         lowUnsentRequest = nil
-        let callbacks = closeCallbacks
         let consumer = consumer
-        closeCallbacks = []
         self.consumer = nil
         answerSendLine(reason)
-        for callback in callbacks { loop.runSoon(callback.action) }
+        tellClosed()
         if let consumer { loop.runSoon { consumer.onEnd(reason) } }
         // Without the reason: what is buffered may satisfy the read; if not, it meets the reason.
         readWaiter.fire()
+    }
+
+    private func tellClosed() {
+        let callbacks = closeCallbacks
+        closeCallbacks = []
+        for callback in callbacks { loop.runSoon(callback.action) }
     }
 }

@@ -244,7 +244,8 @@ extension IOStream: ReadinessSink {
         if case .open = phase, input == .open, !isConsumerPaused { keepUnread() }
         readiness.subtract(.read)
         pumpConsumer()
-        finish(StreamError(.closed, "The connection failed.", cause: error))
+        let cause = (transport as? any LayeredTransport)?.failure ?? error
+        finish(StreamError(.closed, "The connection failed.", cause: cause))
     }
 
     /// Takes over what the transport still holds, up to the buffer's limit.
