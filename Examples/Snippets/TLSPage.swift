@@ -41,7 +41,8 @@ func manyNames() throws -> TLSServerContext {
 
 func reloadOnSignal(_ loop: IOLoop, _ tls: TLSServerContext) throws {
     try loop.addSignalHandler(.sighup) {
-        try tls.reload()
+        // It reads files: on a thread of the loop's pool.
+        loop.spawn { try await loop.runInExecutor { try tls.reload() } }
     }
 }
 

@@ -46,7 +46,8 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long SIGTERM waits for what is in flight before it cuts it; 0 cuts it at once.",
+            "How long SIGTERM or SIGINT waits for what is in flight before it cuts it; 0 cuts it "
+                + "at once.",
             valueName: "seconds"))
     var drain = 5.0
 

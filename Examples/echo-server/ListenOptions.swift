@@ -53,9 +53,11 @@ struct ListenOptions: ParsableArguments {
     }
 
     private func validate(unix path: String) throws {
-        guard 1...107 ~= path.utf8.count else {
+        let bytesMax = SocketAddress.unixPathBytesMax
+        guard 1...bytesMax ~= path.utf8.count else {
             throw ValidationError(
-                "The path of --unix must have between 1 and 107 bytes, not \(path.utf8.count).")
+                "The path of --unix must have between 1 and \(bytesMax) bytes, not "
+                    + "\(path.utf8.count).")
         }
         guard host == nil, port == nil else {
             throw ValidationError("--unix takes the place of --host and --port.")

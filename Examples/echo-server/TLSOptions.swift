@@ -27,14 +27,22 @@ struct TLSOptions: ParsableArguments {
     static func serve(_ context: TLSServerContext, _ server: TCPServer) throws {
         server.useTLS(context)
         // One loop is enough: all of them share the context.
-        guard server.loop.name == "loop-0" else { return }
-        try server.loop.addSignalHandler(.sighup) {
-            do {
-                try context.reload()
-                StandardOutput.complain("echo-server: the certificate was read again")
-            } catch {
-                StandardOutput.complain("echo-server: the old certificate stays: \(error)")
-            }
+        let loop = server.loop
+        guard loop.name == "loop-0" else { return }
+        try loop.addSignalHandler(.sighup) {
+            loop.spawn { await reload(context, loop) }
+        }
+    }
+
+    private nonisolated(nonsending) static func reload(
+        _ context: TLSServerContext, _ loop: IOLoop
+    ) async {
+        do {
+            // Files may be slow.
+            try await loop.runInExecutor { try context.reload() }
+            StandardOutput.complain("echo-server: the certificate was read again")
+        } catch {
+            StandardOutput.complain("echo-server: the old certificate stays: \(error)")
         }
     }
 }

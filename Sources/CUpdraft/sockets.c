@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 const int cu_econnrefused = ECONNREFUSED, cu_eafnosupport = EAFNOSUPPORT,
-          cu_eaddrnotavail = EADDRNOTAVAIL,
+          cu_eaddrnotavail = EADDRNOTAVAIL, cu_eprototype = EPROTOTYPE,
           cu_unix_path_max = (int)sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
 
 int cu_address_parse(const char *host, uint16_t port, struct cu_address *out) {
@@ -98,14 +98,20 @@ int cu_address_host(const struct cu_address *address, char *buffer, size_t size)
     return snprintf(buffer, size, "%.*s", (int)most, un->sun_path);
 }
 
-int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out, int capacity) {
+int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out, int capacity,
+               struct cu_resolve_failure *failure) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
     if (kind == CU_ADDRESS_IPV4) hints.ai_family = AF_INET;
     if (kind == CU_ADDRESS_IPV6) hints.ai_family = AF_INET6;
     char service[8];
     snprintf(service, sizeof service, "%u", port);
     int code = getaddrinfo(host, service, &hints, &list);
-    if (code != 0) return code < 0 ? code : -code;
+    if (code != 0) {
+        // EAI_MEMORY has an errno too, which nobody sets.
+        int error = code == EAI_SYSTEM ? errno : code == EAI_MEMORY ? ENOMEM : 0;
+        *failure = (struct cu_resolve_failure){.code = code, .error = error};
+        return -1;
+    }
     int count = 0;
     for (struct addrinfo *a = list; a && count < capacity; a = a->ai_next) {
         if (a->ai_addrlen > sizeof out->storage) continue;
@@ -117,7 +123,27 @@ int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out
     return count;
 }
 
-const char *cu_resolve_error(int code) { return gai_strerror(code); }
+int cu_resolve_verdict(int code) {
+    switch (code) {
+    case EAI_NONAME:
+        return CU_RESOLVE_NO_NAME;
+#if defined(EAI_NODATA) && EAI_NODATA != EAI_NONAME
+    case EAI_NODATA:
+#endif
+#ifdef EAI_ADDRFAMILY
+    case EAI_ADDRFAMILY:
+#endif
+        return CU_RESOLVE_NO_ADDRESS;
+    case EAI_AGAIN:
+        return CU_RESOLVE_TRY_AGAIN;
+    case EAI_FAIL:
+        return CU_RESOLVE_REFUSED;
+    default:
+        return CU_RESOLVE_OTHER;
+    }
+}
+
+const char *cu_resolve_text(int code) { return gai_strerror(code); }
 
 int cu_socket_stream(const struct cu_address *address) {
     return new_socket(address->storage.ss_family, SOCK_STREAM);
@@ -218,6 +244,13 @@ int cu_is_listening(int fd) {
     socklen_t length = sizeof value;
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) < 0) return -errno;
     return value != 0;
+}
+
+int cu_is_stream(int fd) {
+    int type = 0;
+    socklen_t length = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0) return -errno;
+    return type == SOCK_STREAM;
 }
 
 int cu_socket_error(int fd) {

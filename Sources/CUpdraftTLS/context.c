@@ -218,6 +218,17 @@ void ctls_context_set_resumption(struct ctls_context *context, bool is_on) {
     SSL_CTX_sess_set_new_cb(context->ssl, ctls_keep_ticket);
 }
 
+static void find_fallback(struct ctls_context *context, struct ctls_identity *identity) {
+    struct ctls_names *names = ctls_certificate_names(ctls_identity_certificate(identity));
+    enum ctls_name kind;
+    int index = 0;
+    do {
+        kind = ctls_names_at(names, index++, context->fallback, sizeof context->fallback);
+    } while (kind != CTLS_NAME_DNS && kind != CTLS_NAME_NONE);
+    if (kind == CTLS_NAME_NONE) context->fallback[0] = 0;
+    ctls_names_free(names);
+}
+
 bool ctls_context_add_identity(
     struct ctls_context *context, struct ctls_identity *identity, struct ctls_error *error) {
     ERR_clear_error();
@@ -229,52 +240,8 @@ bool ctls_context_add_identity(
     if (SSL_CTX_use_cert_and_key(
             context->ssl, identity->leaf, identity->key, identity->chain, 1) != 1)
         return note_unless(false, error);
-    if (context->identity_count == 0) {
-        enum ctls_name kind;
-        int index = 0;
-        do {
-            kind = ctls_certificate_name(
-                ctls_identity_certificate(identity), index++, context->fallback,
-                sizeof context->fallback);
-        } while (kind != CTLS_NAME_DNS && kind != CTLS_NAME_NONE);
-        if (kind == CTLS_NAME_NONE) context->fallback[0] = 0;
-    }
+    if (context->identity_count == 0) find_fallback(context, identity);
     identity->references++;
     context->identities[context->identity_count++] = identity;
-    return true;
-}
-
-// ---- trust ----
-
-bool ctls_context_trust_system(struct ctls_context *context, struct ctls_error *error) {
-    ERR_clear_error();
-    bool is_fine = SSL_CTX_set_default_verify_paths(context->ssl) == 1;
-    if (is_fine) ERR_clear_error();
-    return note_unless(is_fine, error);
-}
-
-bool ctls_context_trust(
-    struct ctls_context *context, const struct ctls_source *source, bool hints,
-    struct ctls_error *error) {
-    ERR_clear_error();
-    BIO *file = ctls_open(source, CTLS_CERTIFICATE_UNREADABLE, error);
-    if (file == NULL) return false;
-    X509_STORE *store = SSL_CTX_get_cert_store(context->ssl);
-    int count = 0;
-    bool is_added = true;
-    X509 *each;
-    while (is_added && (each = PEM_read_bio_X509_AUX(file, NULL, NULL, NULL)) != NULL) {
-        is_added = X509_STORE_add_cert(store, each) == 1
-                   && (!hints || SSL_CTX_add_client_CA(context->ssl, each) == 1);
-        X509_free(each);
-        count++;
-    }
-    BIO_free(file);
-    // The reading ends with "no start line", or with something that is broken.
-    if (count == 0 || !is_added || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
-        ctls_note(error, CTLS_CERTIFICATE_INVALID);
-        return false;
-    }
-    ERR_clear_error();
     return true;
 }

@@ -222,13 +222,16 @@ static enum ctls_name name_of(const GENERAL_NAME *name, char *text, size_t size)
     return CTLS_NAME_DNS;
 }
 
-enum ctls_name ctls_certificate_name(
-    const struct ctls_certificate *certificate, int index, char *text, size_t size) {
+struct ctls_names *ctls_certificate_names(const struct ctls_certificate *certificate) {
     GENERAL_NAMES *names = X509_get_ext_d2i(x509(certificate), NID_subject_alt_name, NULL, NULL);
-    enum ctls_name kind = CTLS_NAME_NONE;
-    if (names != NULL && index < sk_GENERAL_NAME_num(names))
-        kind = name_of(sk_GENERAL_NAME_value(names, index), text, size);
-    GENERAL_NAMES_free(names);
     ERR_clear_error();
-    return kind;
+    return (struct ctls_names *)names;
 }
+
+enum ctls_name ctls_names_at(const struct ctls_names *names, int index, char *text, size_t size) {
+    const GENERAL_NAMES *all = (const GENERAL_NAMES *)names;
+    if (all == NULL || index >= sk_GENERAL_NAME_num(all)) return CTLS_NAME_NONE;
+    return name_of(sk_GENERAL_NAME_value(all, index), text, size);
+}
+
+void ctls_names_free(struct ctls_names *names) { GENERAL_NAMES_free((GENERAL_NAMES *)names); }

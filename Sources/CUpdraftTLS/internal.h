@@ -44,7 +44,7 @@ BIO *ctls_open(
 // The transport of sessions: their memory (see session.c).
 BIO_METHOD *ctls_bio_method(void);
 
-// Called by OpenSSL when a ticket has come.
-int ctls_keep_ticket(SSL *ssl, SSL_SESSION *ticket);
+// Called by OpenSSL when a ticket has come; 0, because it is copied.
+int ctls_keep_ticket(SSL *ssl, SSL_SESSION *shared);
 
 #endif

@@ -154,7 +154,10 @@ bool ctls_session_set_host(
     ERR_clear_error();
     bool is_fine = ask == NULL || SSL_set_tlsext_host_name(session->ssl, ask) == 1;
     if (is_fine && check != NULL) {
-        SSL_set_hostflags(session->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        // The common name is no host name (RFC 9525, 2).
+        SSL_set_hostflags(
+            session->ssl,
+            X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
         X509_VERIFY_PARAM *parameters = SSL_get0_param(session->ssl);
         is_fine = check_is_address ? X509_VERIFY_PARAM_set1_ip_asc(parameters, check) == 1
                                    : SSL_set1_host(session->ssl, check) == 1;
@@ -342,8 +345,12 @@ struct ctls_certificate *ctls_session_peer_certificate(const struct ctls_session
 
 // ---- tickets ----
 
-int ctls_keep_ticket(SSL *ssl, SSL_SESSION *ticket) {
+// Copies, here and in `ctls_session_resume`: OpenSSL marks the session of a connection that fails,
+// and another thread may have the ticket in its hands.
+int ctls_keep_ticket(SSL *ssl, SSL_SESSION *shared) {
     struct ctls_session *session = SSL_get_app_data(ssl);
+    SSL_SESSION *ticket = SSL_SESSION_dup(shared);
+    if (ticket == NULL) return 0;
     if (session->tickets[TICKETS_MAX - 1] != NULL) {
         SSL_SESSION_free(session->tickets[0]);
         for (int i = 1; i < TICKETS_MAX; i++) session->tickets[i - 1] = session->tickets[i];
@@ -352,7 +359,7 @@ int ctls_keep_ticket(SSL *ssl, SSL_SESSION *ticket) {
     int place = 0;
     while (session->tickets[place] != NULL) place++;
     session->tickets[place] = ticket;
-    return 1;
+    return 0;
 }
 
 struct ctls_ticket *ctls_session_take_ticket(struct ctls_session *session) {
@@ -363,9 +370,10 @@ struct ctls_ticket *ctls_session_take_ticket(struct ctls_session *session) {
 }
 
 bool ctls_session_resume(struct ctls_session *session, struct ctls_ticket *ticket) {
-    SSL_SESSION *resumed = (SSL_SESSION *)ticket;
-    if (!SSL_SESSION_is_resumable(resumed)) return false;
-    bool is_set = SSL_set_session(session->ssl, resumed) == 1;
+    SSL_SESSION *resumed = SSL_SESSION_dup((SSL_SESSION *)ticket);
+    bool is_set = resumed != NULL && SSL_SESSION_is_resumable(resumed)
+                  && SSL_set_session(session->ssl, resumed) == 1;
+    SSL_SESSION_free(resumed);
     ERR_clear_error();
     return is_set;
 }

@@ -12,10 +12,13 @@ extension IOStream {
     /// try await stream.startTLS(server: tls)
     /// ```
     ///
-    /// - Throws: `TLSError` with `.streamBusy` if a task reads or waits for its bytes to be sent,
-    ///   or if there is TLS already (the stream stays as it is), or with `.earlyInput` if bytes
-    ///   came ahead of the handshake. `StreamError` if the handshake fails; its `tls` says why.
-    ///   `CancellationError`, `TimeoutError`. The stream is closed in all cases but the first.
+    /// - Throws: With the stream as it was: `TLSError` with `.streamBusy` if a task reads or waits
+    ///   for its bytes to be sent, or if there is TLS already; `StreamError` with `.endOfStream` if
+    ///   the peer has ended its direction, with `.closed` if this side has closed or ended its own.
+    ///
+    ///   With the stream closed: `TLSError` with `.earlyInput` if bytes came ahead of the
+    ///   handshake; `StreamError` if the connection or the handshake fails, whose `tls` says why;
+    ///   `CancellationError`, `TimeoutError`.
     public nonisolated(nonsending) func startTLS(server context: TLSServerContext) async throws {
         try await beginTLS(server: context)
         try await finishHandshake()
@@ -26,7 +29,7 @@ extension IOStream {
     /// - Parameter host: Whom the server has to be, a name or a numeric address: its certificate is
     ///   checked against it, and it is told a name (SNI). Nil only if the context checks no names.
     /// - Throws: As the form for servers; `TLSError` with `.invalidConfiguration` for a host that
-    ///   is none.
+    ///   is none, with the stream as it was.
     public nonisolated(nonsending) func startTLS(
         client context: TLSClientContext, host: String?
     ) async throws {
@@ -58,7 +61,6 @@ extension IOStream {
         try await prepareUpgrade(lookingAheadBefore: false, after: true)
         let timeout = context.options.handshakeTimeout
         try upgrade(engine, timeout: timeout, tickets: context.tickets)
-        (transport as? TLSTransport)?.advanceHandshake()
     }
 
     /// Waits until the handshake is done; returns at once if it is. For one task at a time.
@@ -153,6 +155,8 @@ extension IOStream {
             tls.onFailure = { [weak self] error in self?.fail(error) }
             return tls
         }
+        // What has come before may have been told of already, to a stream that did not read it.
+        (transport as? TLSTransport)?.advanceHandshake()
     }
 }
 

@@ -16,7 +16,8 @@ public struct TLSCertificate: Sendable, Hashable, CustomStringConvertible {
     /// The number that the issuer gave it, in hexadecimal.
     public let serialNumber: String
 
-    /// Host names that it is for (subject alternative names); may begin with `*.`.
+    /// Host names that it is for (subject alternative names); may begin with `*.`. Of names and
+    /// addresses together no more than the first 1,000.
     public let dnsNames: [String]
 
     /// Addresses that it is for, numeric.
@@ -53,11 +54,13 @@ public struct TLSCertificate: Sendable, Hashable, CustomStringConvertible {
     }
 
     private static func names(_ certificate: OpaquePointer) -> [(kind: ctls_name, text: String)] {
-        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+        let all = ctls_certificate_names(certificate)
+        defer { ctls_names_free(all) }
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
             guard let text = buffer.baseAddress else { return [] }
             var names: [(kind: ctls_name, text: String)] = []
             for index in 0..<namesMax {
-                let kind = ctls_certificate_name(certificate, Int32(index), text, buffer.count)
+                let kind = ctls_names_at(all, Int32(index), text, buffer.count)
                 if kind == CTLS_NAME_NONE { break }
                 if kind != CTLS_NAME_OTHER { names.append((kind, String(cString: text))) }
             }
@@ -65,7 +68,7 @@ public struct TLSCertificate: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// A peer's certificate may list thousands; nobody needs them all.
+    /// A peer's certificate may list thousands, and pays nothing for them.
     private static let namesMax = 1_000
 }
 

@@ -116,19 +116,24 @@ struct HostName {
         }
         // The dot at the end of a full name is no part of it in TLS (RFC 6066, 3).
         let name = host.hasSuffix(".") ? String(host.dropLast()) : host
-        let isPossible = name.utf8.allSatisfy { byte in
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
-                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-                || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".")
-                || byte == UInt8(ascii: "_")
-        }
-        guard isPossible, (1...253).contains(name.utf8.count) else {
+        // To OpenSSL, a dot in front makes any host of that domain the right one.
+        let isPossible = name.utf8.split(
+            separator: UInt8(ascii: "."), omittingEmptySubsequences: false
+        )
+        .allSatisfy { !$0.isEmpty && $0.allSatisfy(HostName.isPossible) }
+        guard isPossible, name.utf8.count <= 253 else {
             throw TLSError(
                 .invalidConfiguration,
-                "'\(host)' is no host name: letters, digits, hyphens and dots, 253 at the most "
-                    + "(other scripts in their xn-- form).")
+                "'\(host)' is no host name: letters, digits and hyphens, with single dots in "
+                    + "between, 253 at the most (other scripts in their xn-- form).")
         }
         text = name.lowercased()
         isAddress = false
+    }
+
+    private static func isPossible(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+            || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
     }
 }

@@ -82,12 +82,18 @@ final class TLSEngine {
         return (step(status), filled)
     }
 
+    /// Keeps what came from the peer for the next step, whichever that is.
+    func keep(_ input: UnsafeRawBufferPointer) {
+        _ = read(input, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+    }
+
     /// Whether `read` may have something to say without new input.
     var hasUnread: Bool { ctls_session_has_unread(session) }
 
     /// Encrypts one record at the most: 16 KiB.
     ///
-    /// - Returns: Bytes taken. After `wantsRoom` the same bytes must be offered again.
+    /// - Returns: Bytes taken. After `wantsRoom` the same bytes must be offered again; `wantsInput`
+    ///   is for the rest of a message of TLS itself.
     func write(_ plain: UnsafeRawBufferPointer) -> (step: Step, count: Int) {
         var taken = 0
         let status = ctls_session_write(session, plain.baseAddress, plain.count, &taken)
@@ -126,8 +132,10 @@ final class TLSEngine {
 
     // MARK: What was agreed
 
-    /// After the handshake.
-    var info: TLSInfo {
+    /// Known after the handshake; a peer's certificate is not taken apart anew for each question.
+    private(set) lazy var info = agreement
+
+    private var agreement: TLSInfo {
         var count = 0
         let name = ctls_session_protocol(session, &count)
         let applicationProtocol = UnsafeRawBufferPointer(start: name, count: count)

@@ -24,7 +24,8 @@ public struct TLSIdentity: Sendable {
 /// Whose certificates are accepted.
 public enum TLSTrust: Sendable {
     /// Those that the system's store vouches for (OpenSSL's default places; the environment's
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name others). On a system without any, as in a small
+    /// container, a context can't be made: `.invalidConfiguration`.
     case system
 
     /// These, and those that they vouch for; nobody else's. A self-signed certificate, or one in

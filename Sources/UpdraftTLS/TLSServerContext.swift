@@ -52,6 +52,7 @@ public final class TLSServerContext: Sendable {
     }
 
     private let state: Mutex<State>
+    private let reloading = Mutex(())
 
     /// Reads the certificates and keys, and checks everything. It reads files: make it before the
     /// loop runs, or in `loop.runInExecutor`.
@@ -84,14 +85,22 @@ public final class TLSServerContext: Sendable {
     public var certificates: [TLSCertificate] { current.certificates }
 
     /// Reads the files again: connections that begin from now on get what is in them now; open ones
-    /// go on. From any thread. If anything is wrong, everything stays as it was.
+    /// go on. From any thread, best one that is not a loop's, because it reads files. If anything
+    /// is wrong, everything stays as it was.
+    ///
+    /// ```swift
+    /// try await loop.runInExecutor { try tls.reload() }
+    /// ```
     ///
     /// - Parameter options: Other options to use from now on; nil for the same.
     /// - Throws: As `init(_:)`.
     public func reload(_ options: TLSServerOptions? = nil) throws {
-        let options = options ?? self.options
-        let handle = try TLSServerContext.makeHandle(options)
-        state.withLock { $0 = State(options: options, handle: handle) }
+        // One after the other: what was read last is what holds.
+        try reloading.withLock { _ in
+            let options = options ?? self.options
+            let handle = try TLSServerContext.makeHandle(options)
+            state.withLock { $0 = State(options: options, handle: handle) }
+        }
     }
 
     var current: ContextHandle { state.withLock { $0.handle } }

@@ -32,13 +32,16 @@ extension TLSTransport {
     func close() {
         stopTimer()
         var isRefusal = false
+        var hasLastWords = true
         switch phase {
         case .closed, .lingering: return
         case .handshaking: break
         case .open: if case .open = output { engine.end() }
-        case .failed(let error): isRefusal = error is TLSError
+        case .failed(let error):
+            isRefusal = TLSTransport.isRefusal(error)
+            hasLastWords = isRefusal
         }
-        phase = .lingering
+        phase = .lingering(untilPeerEnds: isRefusal)
         onReady = nil
         onFailure = nil
         defer { handshakeWaiter.fire() }
@@ -47,10 +50,10 @@ extension TLSTransport {
         // last bytes; the same holds for what a refused peer goes on to send.
         let isEnded = dropInput()
         if isSent, !isRefusal || isEnded { return release() }
-        guard isSent || engine.hasOutput else { return release() }
+        guard hasLastWords, isSent || engine.hasOutput else { return release() }
         // The timer keeps this transport alive.
         timer = loop.runLater(TLSTransport.lingerTime) { [self] in release() }
-        linger()
+        linger(isRefusal)
     }
 
     func abort() {
@@ -60,10 +63,24 @@ extension TLSTransport {
         watch?.stop()
         base.abort()
         handshakeWaiter.fire()
+        onRelease?()
     }
 
-    /// The stream has let go: sends what is left, lets the peer read it, and then closes.
-    func linger() {
+    var isLingering: Bool {
+        if case .lingering = phase { return true }
+        return false
+    }
+
+    /// Whether it is the peer that was refused, and should learn why.
+    private static func isRefusal(_ error: any Error) -> Bool {
+        switch (error as? TLSError)?.code {
+        case .peerNotVerified, .peerNameMismatch, .protocolError: true
+        default: false
+        }
+    }
+
+    /// The stream has let go: sends what is left, lets a refused peer read it, and then closes.
+    func linger(_ untilPeerEnds: Bool) {
         do {
             try sendOutput()
         } catch {
@@ -74,7 +91,8 @@ extension TLSTransport {
             output = .ended
             base.shutdownWrite()
         }
-        if dropInput() { release() }
+        let isEnded = dropInput()
+        if isEnded || !untilPeerEnds { release() }
     }
 
     private func release() {
@@ -83,6 +101,7 @@ extension TLSTransport {
         phase = .closed
         watch?.stop()
         base.close()
+        onRelease?()
     }
 
     /// Reads and drops what the peer has sent.

@@ -49,16 +49,23 @@ extension TLSTransport {
         while true {
             let step = engine.handshake(input)
             input = UnsafeRawBufferPointer(start: nil, count: 0)
-            try sendOutput()
+            if case .failed(let error) = step {
+                // It is the reason, whether the alert for the peer can be sent or not.
+                try? sendOutput()
+                throw error
+            }
+            do {
+                try sendOutput()
+            } catch {
+                throw alert(before: error, through: scratch)
+            }
             switch step {
             case .done:
                 return true
             case .wantsRoom:
                 if engine.hasOutput { return false }
-            case .ended:
+            case .ended, .failed:
                 throw TLSTransport.gone()
-            case .failed(let error):
-                throw error
             case .wantsInput:
                 switch try base.read(into: scratch) {
                 case .bytes(let count):
@@ -71,6 +78,16 @@ extension TLSTransport {
                 }
             }
         }
+    }
+
+    /// A peer that refuses and leaves has said why before what is sent to it fails.
+    private func alert(
+        before failure: any Error, through scratch: UnsafeMutableRawBufferPointer
+    ) -> any Error {
+        guard case .bytes(let count)? = try? base.read(into: scratch),
+            case .failed(let error) = engine.handshake(.init(rebasing: scratch[..<count]))
+        else { return failure }
+        return error
     }
 
     private func handshakeIsDone() {
@@ -86,6 +103,7 @@ extension TLSTransport {
 
     func handshakeFailed(_ error: any Error) {
         guard case .handshaking = phase else { return }
+        if error is TLSError { forgetTickets() }
         let failure =
             error as? TLSError
             ?? TLSError(

@@ -7,6 +7,8 @@ internal import Updraft
 /// What is accepted from the stream has left in full: bytes that are encrypted while their
 /// ciphertext still waits count as not accepted, and the stream offers them again. So a `flush` is
 /// one, a `close` cuts nothing, and there is one place where unsent bytes are counted.
+///
+/// Writing is in TLSTransport+Write.
 final class TLSTransport: LayeredTransport {
     /// What the two directions have come to. The handshake's part is in TLSTransport+Handshake,
     /// that of the end in TLSTransport+Close.
@@ -15,8 +17,8 @@ final class TLSTransport: LayeredTransport {
         case open
         /// Nothing more can be read or written.
         case failed(any Error)
-        /// The stream has let go; the last bytes are being sent.
-        case lingering
+        /// The stream has let go; the last bytes are being sent, and maybe the peer reads them.
+        case lingering(untilPeerEnds: Bool)
         case closed
     }
 
@@ -39,6 +41,7 @@ final class TLSTransport: LayeredTransport {
     /// The base tells its readiness to this transport, and this one tells the stream.
     var descriptor: Int32? { nil }
     var onReady: ((IOEvents) -> Void)?
+    var onRelease: (() -> Void)?
     /// Told of failures outside of reads and writes.
     var onFailure: ((any Error) -> Void)?
 
@@ -51,17 +54,20 @@ final class TLSTransport: LayeredTransport {
     var timer: Timeout?
     /// What was seen of the base during the handshake.
     var seenEvents: IOEvents = []
+    /// What the base failed with, apart from reads, which may still find why: an alert that came
+    /// before the reset.
+    var baseFailure: (any Error)?
     /// How much of what the stream offers next is encrypted already.
-    private var encryptedAhead = 0
+    var encryptedAhead = 0
     /// Whether a short read of the base leaves it to be asked once more.
     private var baseStopsShort: Bool
     /// Reading waits for something to be sent.
     private var readNeedsRoom = false
+    /// Writing waits for something to come.
+    var writeNeedsInput = false
 
     /// Bytes of ciphertext read at once: a few records.
     static let readChunk = 65_536
-    /// Ciphertext that is gathered before it is sent.
-    private static let sendChunk = 65_536
     /// Attempts to find plain text in what comes, before others have their turn.
     private static let readsMax = 16
 
@@ -89,14 +95,15 @@ final class TLSTransport: LayeredTransport {
         switch phase {
         case .handshaking:
             seenEvents.formUnion(events.intersection([.readHangup, .error]))
-            if events.meets(.error), let error = base.takePendingError() {
-                return handshakeFailed(error)
-            }
+            // What came before a failure is read first: it may be an alert that says why.
             advanceHandshake()
+            if case .handshaking = phase, events.meets(.error), let error = takePendingError() {
+                handshakeFailed(error)
+            }
         case .open:
             passOn(events)
-        case .lingering:
-            linger()
+        case .lingering(let untilPeerEnds):
+            linger(untilPeerEnds)
         case .failed, .closed:
             break
         }
@@ -107,6 +114,10 @@ final class TLSTransport: LayeredTransport {
         var events = events
         // It is the base's affair: what the stream gets of this transport is all there is.
         events.remove(.shortReads)
+        if writeNeedsInput, events.meets([.read, .readHangup, .error]) {
+            writeNeedsInput = false
+            events.insert(.write)
+        }
         if events.contains(.write), engine.hasOutput {
             do {
                 try sendOutput()
@@ -163,7 +174,7 @@ final class TLSTransport: LayeredTransport {
                 case .wouldBlock:
                     return drained(filled)
                 case .endOfStream:
-                    if filled == 0 { throw fail(TLSTransport.truncated) }
+                    if filled == 0 { throw fail(baseFailure ?? TLSTransport.truncated) }
                     tellLater(.read)
                     return .bytes(filled)
                 }
@@ -178,7 +189,7 @@ final class TLSTransport: LayeredTransport {
     }
 
     /// A failure of the base comes after what was decrypted before it.
-    private func readBase(
+    func readBase(
         into scratch: UnsafeMutableRawBufferPointer, _ filled: Int
     ) throws -> TransportRead {
         do {
@@ -214,16 +225,25 @@ final class TLSTransport: LayeredTransport {
         case .ended:
             if filled == 0 { return .endOfStream }
         case .failed(let error):
-            if filled == 0 { throw fail(error) }
+            if filled == 0 { throw engineFailed(error) }
         }
         // The end, or the failure, is for the next read.
         tellLater(.read)
         return .bytes(filled)
     }
 
-    private func fail(_ error: any Error) -> any Error {
+    func fail(_ error: any Error) -> any Error {
         phase = .failed(error)
         return error
+    }
+
+    func engineFailed(_ error: TLSError) -> any Error {
+        forgetTickets()
+        return fail(error)
+    }
+
+    func forgetTickets() {
+        if let key = engine.ticketKey { tickets?.forget(key) }
     }
 
     private func keepTickets() {
@@ -235,86 +255,14 @@ final class TLSTransport: LayeredTransport {
         .truncated,
         "The connection ended without the end of TLS (close_notify): bytes may be missing.")
 
-    // MARK: Writing
-
-    func write(_ bytes: UnsafeRawBufferPointer) throws -> Int {
-        guard try isSettled() else { return 0 }
-        var accepted = claim(atMost: bytes.count)
-        if encryptedAhead > 0 { return accepted }
-        let rest = UnsafeRawBufferPointer(rebasing: bytes[accepted...])
-        if try encrypt(rest, &accepted), try isSettled() { accepted += claim() }
-        return accepted
+    var failure: (any Error)? {
+        if case .failed(let error) = phase { return error }
+        return nil
     }
 
-    func write(_ pieces: [UnsafeRawBufferPointer]) throws -> Int {
-        guard try isSettled() else { return 0 }
-        var accepted = claim(atMost: pieces.reduce(0) { $0 + $1.count })
-        if encryptedAhead > 0 { return accepted }
-        var ahead = accepted
-        for piece in pieces {
-            let skipped = min(ahead, piece.count)
-            ahead -= skipped
-            let rest = UnsafeRawBufferPointer(rebasing: piece[skipped...])
-            guard try encrypt(rest, &accepted) else { return accepted }
-        }
-        if try isSettled() { accepted += claim() }
-        return accepted
+    func takePendingError() -> SystemError? {
+        let error = base.takePendingError()
+        if let error { baseFailure = error }
+        return error
     }
-
-    /// Sends what is encrypted. Whether all of it has left.
-    private func isSettled() throws -> Bool {
-        switch phase {
-        case .open: break
-        case .failed(let error): throw error
-        case .handshaking, .lingering, .closed: return false
-        }
-        try sendOutput()
-        return !engine.hasOutput
-    }
-
-    /// Plain bytes whose ciphertext has left, to be told to the stream. Not more than it offers: a
-    /// file that is being sent may have become shorter.
-    private func claim(atMost limit: Int = .max) -> Int {
-        let count = min(encryptedAhead, limit)
-        encryptedAhead -= count
-        return count
-    }
-
-    /// - Returns: False if what is encrypted has to wait.
-    private func encrypt(_ bytes: UnsafeRawBufferPointer, _ accepted: inout Int) throws -> Bool {
-        var rest = bytes
-        while !rest.isEmpty {
-            let (step, count) = engine.write(rest)
-            encryptedAhead += count
-            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            switch step {
-            case .failed(let error): throw fail(error)
-            case .wantsInput, .ended: return false
-            case .done, .wantsRoom: break
-            }
-            let isFull = engine.outputCount >= TLSTransport.sendChunk
-            if case .done = step, !isFull { continue }
-            guard try isSettled() else { return false }
-            accepted += claim()
-        }
-        return true
-    }
-
-    /// Gives the base what it takes.
-    func sendOutput() throws {
-        while engine.hasOutput {
-            var isDrained = false
-            try engine.withOutput { bytes in
-                let sent = try base.write(bytes)
-                isDrained = sent < bytes.count
-                return sent
-            }
-            if isDrained {
-                watch?.drained(.write)
-                return
-            }
-        }
-    }
-
-    func takePendingError() -> SystemError? { base.takePendingError() }
 }

@@ -1,5 +1,5 @@
-// Unsafe: a session of OpenSSL counts its references atomically and is not changed once it is
-// complete, which it is when it comes here.
+// Unsafe: a ticket here is a copy of a connection's, and connections that use it get a copy of it
+// (see `ctls_keep_ticket`), so that nobody changes it; its references are counted atomically.
 
 internal import CUpdraftTLS
 internal import Synchronization
@@ -41,6 +41,16 @@ final class TicketCache: Sendable {
             if newest.isSingleUse { state.tickets[key]?.removeLast() }
             return newest
         }
+    }
+
+    /// Drops what the server gave: a connection to it has failed, and its session must not be taken
+    /// up again (RFC 5246, 7.2.2; RFC 8446, 6.2).
+    func forget(_ key: String) {
+        // The key keeps its place in the order.
+        let dropped = state.withLock { state in
+            state.tickets[key] == nil ? nil : state.tickets.updateValue([], forKey: key)
+        }
+        withExtendedLifetime(dropped) {}
     }
 
     func add(_ ticket: Ticket, _ key: String) {

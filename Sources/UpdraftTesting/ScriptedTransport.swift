@@ -215,4 +215,16 @@ extension ScriptedTransport: LayeredTransport {
     package func inputIsEnding() {
         (base as? any LayeredTransport)?.inputIsEnding()
     }
+
+    /// Nothing of its own.
+    package var failure: (any Error)? { (base as? any LayeredTransport)?.failure }
+
+    /// Never: it has nothing of its own to say.
+    package var isLingering: Bool { false }
+
+    /// Not called.
+    package var onRelease: (() -> Void)? {
+        get { nil }
+        set {}
+    }
 }

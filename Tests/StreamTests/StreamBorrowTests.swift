@@ -83,6 +83,55 @@ import UpdraftTesting
         }
     }
 
+    /// What it has taken must be readable again when it fails, and the stream holds no more.
+    @Test(arguments: TransportKind.prompt)
+    func aReadIntoMoreThanTheStreamMayHoldIsRefused_J1(over kind: TransportKind) async throws {
+        let options = streamOptions { $0.readBufferMax = 1_000 }
+        try await withLoop { loop in
+            let (near, far) = try await kind.pair(on: loop, options)
+            var buffer = [UInt8](repeating: 0, count: 1_001)
+            try await near.write([UInt8](repeating: 1, count: 999))
+            #expect(await streamFailure { try await far.read(into: &buffer) } == .bufferFull)
+            buffer.removeLast()
+            let reading = loop.async {
+                var buffer = [UInt8](repeating: 0, count: 1_000)
+                await #expect(throws: TimeoutError.self) {
+                    try await withTimeout(.milliseconds(20)) {
+                        _ = try await far.read(into: &buffer)
+                    }
+                }
+            }
+            try await reading.value
+            #expect(far.unparsedBytes == 999)
+            try await near.write([UInt8](repeating: 1, count: 5_000))
+            #expect(try await far.read(into: &buffer) == 1_000)
+            #expect(buffer == [UInt8](repeating: 1, count: 1_000))
+        }
+    }
+
+    /// It gives nothing back, so it needs no room in the stream.
+    @Test(arguments: TransportKind.prompt)
+    func aPartialReadIntoTakesMoreThanTheStreamMayHold(over kind: TransportKind) async throws {
+        let options = streamOptions { $0.readBufferMax = 1_000 }
+        try await withLoop { loop in
+            let (near, far) = try await kind.pair(on: loop, options)
+            var random = SeededGenerator(seed: 12)
+            let sent = random.bytes(50_000)
+            loop.spawn {
+                try await near.write(sent)
+                near.endWriting()
+            }
+            var buffer = [UInt8](repeating: 0, count: 20_000)
+            var got: [UInt8] = []
+            while got.count < sent.count {
+                let count = try await far.read(into: &buffer, partial: true)
+                got += buffer[..<count]
+                #expect(far.unparsedBytes <= 1_000)
+            }
+            #expect(got == sent)
+        }
+    }
+
     /// Held: 3.2.31.
     @Test(arguments: TransportKind.allCases, 0..<3)
     func mixedReadsKeepTheBytesIntact_31(over kind: TransportKind, seed: Int) async throws {

@@ -122,7 +122,6 @@ import UpdraftTesting
             try await far.closed()
             try await loop.turns(5)
             // The buffer is smaller than what came.
-            #expect(near.mayHaveUnreadInput)
             #expect(near.unparsedBytes < 2_048)
             #expect(try await near.read(exactly: 100) == Array(rest[..<100]))
             #expect(near.unparsedBytes < 2_048)

@@ -191,7 +191,9 @@ import UpdraftTesting
                 let calls = ti_calls(TI_RECV) - before
                 precondition(calls <= (kind == .tcp ? 51 : 101), "\(calls) calls")
                 // Asked once more, there is nothing.
-                precondition(!far.mayHaveUnreadInput)
+                precondition(far.bytesInKernel == 0)
+                far.close()
+                precondition(far.closeReason != nil && ti_calls(TI_RECV) - before == calls + 1)
             }
         }
     }

@@ -66,6 +66,17 @@ extension IOLoop {
     }
 }
 
+extension IOStream {
+    /// Bytes that have come to the socket beneath the stream and that nobody has read.
+    package var bytesInKernel: Int {
+        var lowest: any Transport = transport
+        while let upper = lowest as? any LayeredTransport { lowest = upper.base }
+        var count: Int32 = 0
+        guard let descriptor = lowest.descriptor else { return 0 }
+        return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
+    }
+}
+
 extension String {
     package var bytes: [UInt8] { Array(utf8) }
 }

@@ -143,13 +143,39 @@ final class TestFolder {
 
     @Test func impossibleHostNamesAreRefused() throws {
         let context = try clientContext()
-        for host in ["", ".", "a b", "ä.example", "a\0b", "<", String(repeating: "a", count: 254)] {
+        // A leading dot would be any host of that domain to OpenSSL.
+        for host in [
+            "", ".", "..", ".example", ".example.com.", "a..example", "a..", "a b", "ä.example",
+            "a\0b", "<", String(repeating: "a", count: 254),
+        ] {
             let error = refusal { try context.makeEngine(host: host, place: "") }
             #expect(error?.code == .invalidConfiguration, "\(host)")
         }
         #expect(refusal { try context.makeEngine(host: nil, place: "") } != nil)
         #expect(try HostName("Server.Example.").text == "server.example")
         #expect(try HostName("::1").isAddress && HostName("fe80::1%eth0").text == "fe80::1")
+    }
+
+    /// In a process of its own: the environment is everybody's.
+    @Test func aSystemThatTrustsNobodyIsAnErrorAtConstruction() async {
+        await #expect(processExitsWith: .success) {
+            let folder = TestFolder()
+            func refusal(file: String, folders: String) -> TLSError? {
+                setenv("SSL_CERT_FILE", file, 1)
+                setenv("SSL_CERT_DIR", folders, 1)
+                return UpdraftTLSTests.refusal { try TLSClientContext() }
+            }
+            let nothing = refusal(file: "/nowhere.pem", folders: "/nowhere")
+            precondition(nothing?.code == .invalidConfiguration)
+            precondition(nothing?.message.contains("/nowhere.pem nor in /nowhere") == true)
+            let text = TestIdentity.authority.certificate
+            let file = folder.write(text, to: "certificates.pem")
+            precondition(refusal(file: "/nowhere.pem", folders: folder.path) != nil)
+            precondition(refusal(file: file, folders: "/nowhere") == nil)
+            _ = folder.write(text, to: "5ed36f99.0")
+            precondition(refusal(file: "/nowhere.pem", folders: "/nowhere:\(folder.path)") == nil)
+            withExtendedLifetime(folder) {}
+        }
     }
 
     @Test func reloadTakesWhatIsInTheFilesNowOrChangesNothing() throws {

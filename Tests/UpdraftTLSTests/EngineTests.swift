@@ -144,6 +144,49 @@ import Testing
         #expect(try !connect())
     }
 
+    @Test func ticketsOfTLS12ResumeTheSessionAgainAndAgain() throws {
+        let client = try clientContext { $0.maximumVersion = .tls12 }
+        let server = try serverContext()
+        func connect() throws -> Bool {
+            let pair = try EnginePair(client, server)
+            #expect(pair.shakeHands().client.isDone)
+            _ = pair.carry("x".bytes, from: pair.server, to: pair.client)
+            while let ticket = pair.client.takeTicket() {
+                #expect(!ticket.isSingleUse)
+                client.tickets.add(ticket, try #require(pair.client.ticketKey))
+            }
+            #expect(pair.client.info.version == .tls12)
+            #expect(pair.client.info.isResumed == pair.server.info.isResumed)
+            return pair.client.info.isResumed
+        }
+        #expect(try !connect())
+        for _ in 0..<3 { #expect(try connect()) }
+        try server.reload()
+        #expect(try !connect())
+    }
+
+    @Test("a ticket is a copy: a connection that fails does not change those of others")
+    func ticketsAreCopies() throws {
+        let (client, server) = (
+            try clientContext { $0.maximumVersion = .tls12 }, try serverContext()
+        )
+        let first = try EnginePair(client, server)
+        first.shakeHands()
+        let ticket = try #require(first.client.takeTicket())
+        client.tickets.add(ticket, try #require(first.client.ticketKey))
+        // Both the one that it came from and one that uses it fail.
+        let second = try EnginePair(client, server)
+        second.shakeHands()
+        #expect(second.client.info.isResumed)
+        for engine in [first.client, second.client] {
+            _ = engine.read("this is no record at all".bytes)
+            #expect(engine.handshake([]).error == .protocolError)
+        }
+        let third = try EnginePair(client, server)
+        third.shakeHands()
+        #expect(third.client.info.isResumed)
+    }
+
     @Test func serversWithoutTicketsDoNotResume() throws {
         let client = try clientContext()
         let server = try serverContext { $0.resumesSessions = false }

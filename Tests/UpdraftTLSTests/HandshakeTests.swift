@@ -49,6 +49,13 @@ import Testing
         #expect(error.message.contains(host))
     }
 
+    @Test("a common name is no host name (RFC 9525, 2): only alternative names count")
+    func commonNamesAreNotHostNames() throws {
+        let nameless = TestIdentity("server.example", issuer: .authority)
+        let steps = try shake(clientContext(), serverContext([nameless]), host: "server.example")
+        #expect(steps.client.error == .peerNameMismatch)
+    }
+
     @Test("3.2.47: the check of names can be disabled, and that of certificates")
     func checksCanBeDisabled() throws {
         let nameless = try clientContext { $0.verifiesHostName = false }
@@ -223,5 +230,25 @@ import Testing
         #expect(certificate.notAfter - certificate.notBefore == 31 * 86_400)
         #expect(certificate.notBefore < before && certificate.notAfter > before)
         #expect(certificate.der.first == 0x30 && !certificate.serialNumber.isEmpty)
+    }
+
+    @Test(
+        "a certificate's names cost as much time as there are names, and the first 1,000 are told")
+    func namesAreReadOnce() throws {
+        func certificate(_ count: Int) throws -> TLSServerContext {
+            let names = (0..<count).map { "DNS:n\($0).example" }.joined(separator: ",")
+            return try serverContext([TestIdentity("many", names, issuer: .authority)])
+        }
+        func time(_ context: TLSServerContext) throws -> Duration {
+            let pair = try EnginePair(clientContext { $0.verifiesHostName = false }, context)
+            #expect(pair.shakeHands().client.isDone)
+            return ContinuousClock().measure { _ = pair.client.info }
+        }
+        let (few, many) = (try certificate(100), try certificate(2_000))
+        let names = try #require(many.certificates.first).dnsNames
+        #expect(names == (0..<1_000).map { "n\($0).example" })
+        let times = try (0..<5).map { _ in (few: try time(few), many: try time(many)) }
+        let (short, long) = (times.map(\.few).min() ?? .zero, times.map(\.many).min() ?? .zero)
+        #expect(long < short * 100, "\(long) for 2,000 names, \(short) for 100")
     }
 }

@@ -21,22 +21,52 @@ import UpdraftTesting
         server.stop()
     }
 
-    @Test("K10: connect with TLS returns a stream that is encrypted and checked")
-    func clientsConnectWithTLS() async throws {
+    @Test(
+        "K10: connect with TLS returns a stream that is encrypted and checked",
+        arguments: [TLSVersion.tls12, .tls13])
+    func clientsConnectWithTLS(_ version: TLSVersion) async throws {
         try await withLoop { loop in
             try await withEcho(on: loop, serverContext()) { server in
-                let context = try clientContext()
-                for isResumed in [false, true] {
+                let context = try clientContext { $0.maximumVersion = version }
+                for isResumed in [false, true, true] {
                     let stream = try await TCPClient.connect(
                         host: "localhost", port: server.port, tls: context)
                     try await stream.write("hello")
                     #expect(try await stream.read(exactly: 5).text == "hello")
-                    #expect(stream.tls?.isResumed == isResumed)
+                    #expect(stream.tls?.isResumed == isResumed && stream.tls?.version == version)
                     #expect(stream.peerAddress?.port == server.port)
                     stream.close()
                     try await stream.closed()
                 }
             }
+        }
+    }
+
+    @Test(
+        "RFC 5246, 7.2.2: the session of a connection that failed is not resumed",
+        arguments: [TLSVersion.tls12, .tls13])
+    func failedConnectionsAreNotResumed(_ version: TLSVersion) async throws {
+        try await withLoop { loop in
+            let client = try clientContext { $0.maximumVersion = version }
+            let server = try serverContext()
+            func connect() async throws -> (near: IOStream, far: IOStream, isResumed: Bool?) {
+                let (near, far) = try await TransportKind.memory.securePair(
+                    on: loop, client, server)
+                try await far.write("x")
+                #expect(try await near.read(exactly: 1).text == "x")
+                return (near, far, near.tls?.isResumed)
+            }
+            #expect(try await connect().isResumed == false)
+            let (near, far, isResumed) = try await connect()
+            #expect(isResumed == true)
+            let transport = try #require(far.transport as? TLSTransport)
+            _ = try "this is no record at all".bytes.withUnsafeBytes {
+                try transport.base.write($0)
+            }
+            #expect(await tlsFailure { try await near.read(upTo: 1) } == .protocolError)
+            #expect(try await connect().isResumed == false)
+            #expect(try await connect().isResumed == true)
+            far.abort()
         }
     }
 

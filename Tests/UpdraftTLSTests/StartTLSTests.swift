@@ -42,6 +42,21 @@ import UpdraftTesting
         }
     }
 
+    @Test(
+        "a hello that came before the server's upgrade is answered", arguments: TransportKind.plain)
+    func helloMayComeBeforeTheUpgrade(over kind: TransportKind) async throws {
+        try await withLoop { loop in
+            let (client, server) = try await kind.pair(on: loop)
+            let context = try serverContext()
+            try await client.beginTLS(client: clientContext(), host: "localhost")
+            try await loop.turns(10)
+            try await withTimeout(.seconds(5)) { try await server.startTLS(server: context) }
+            try await client.waitForHandshake()
+            client.close()
+            server.close()
+        }
+    }
+
     // MARK: Bytes ahead of the handshake
 
     @Test("STARTTLS injection: bytes that came in with the command are an error")

@@ -125,3 +125,39 @@ extension TLSEngine.Step {
         return nil
     }
 }
+
+extension TLSEngine {
+    func handshake(_ input: [UInt8]) -> Step {
+        input.withUnsafeBytes { handshake($0) }
+    }
+
+    /// What the handshake has to say to that.
+    func answer(to input: [UInt8]) -> [UInt8] {
+        _ = handshake(input)
+        return takeOutput()
+    }
+
+    /// What was encrypted, at most 1,000 bytes of it.
+    func read(_ input: [UInt8]) -> [UInt8] {
+        var plain = [UInt8](repeating: 0, count: 1_000)
+        let count = input.withUnsafeBytes { input in
+            plain.withUnsafeMutableBytes { read(input, into: $0).count }
+        }
+        return Array(plain[..<count])
+    }
+
+    func write(_ plain: [UInt8]) -> Step {
+        plain.withUnsafeBytes { write($0).step }
+    }
+
+    func takeOutput() -> [UInt8] {
+        var bytes: [UInt8] = []
+        while hasOutput {
+            withOutput {
+                bytes += $0
+                return $0.count
+            }
+        }
+        return bytes
+    }
+}

@@ -53,7 +53,7 @@ import UpdraftTesting
     @Test func aReadGoesOnWithOneSearchWhateverWakesIt_J4_3_2_12() async throws {
         try await withLoop { loop in
             // One piece in each turn.
-            loop.limits.streamBytesMax = 1
+            loop.limits.streamBytesMax = Self.piece
             let (near, base) = MemoryTransport.pair(on: loop)
             let small = ScriptedTransport(over: base, on: loop)
             small.everyRead = .atMost(Self.piece)

@@ -8,12 +8,15 @@ import UpdraftTesting
     /// Always has more to read, up to a number of reads that no fair turn gets near.
     private final class FloodTransport: Transport {
         private(set) var reads = 0
+        private(set) var bytes = 0
         var descriptor: Int32? { nil }
         var onReady: ((IOEvents) -> Void)?
 
         func read(into buffer: UnsafeMutableRawBufferPointer) throws -> TransportRead {
             reads += 1
-            return reads < 50_000 ? .bytes(buffer.count) : .wouldBlock
+            guard reads < 50_000 else { return .wouldBlock }
+            bytes += buffer.count
+            return .bytes(buffer.count)
         }
         func write(_ bytes: UnsafeRawBufferPointer) throws -> Int { bytes.count }
         func shutdownWrite() {}
@@ -71,6 +74,7 @@ import UpdraftTesting
             #expect(turns < 60)
             // 16 reads of 64 KiB are a stream's share of a turn.
             #expect(flood.reads <= (turns + 1) * 17)
+            #expect(flood.bytes <= (turns + 1) * loop.limits.streamBytesMax)
         }
     }
 

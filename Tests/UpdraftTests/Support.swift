@@ -107,9 +107,10 @@ final class SinkTransport: Transport {
     func abort() {}
 }
 
-/// Passes everything on to the poller of the run, and tells before each wait.
+/// Passes everything on to the poller of the run, and tells before it adds and before each wait.
 final class RecordingPoller: Poller {
     let base: any Poller
+    var onAdd: (Int32) throws -> Void = { _ in }
     var onWait: (Int64) -> Void = { _ in }
     let name = "recording"
     var needsRearm: Bool { base.needsRearm }
@@ -117,6 +118,7 @@ final class RecordingPoller: Poller {
     init() throws { base = try PollerKind.chosen.make() }
 
     func add(_ descriptor: Int32, events: IOEvents, mode: PollMode, token: UInt64) throws {
+        try onAdd(descriptor)
         try base.add(descriptor, events: events, mode: mode, token: token)
     }
     func modify(_ descriptor: Int32, events: IOEvents, mode: PollMode, token: UInt64) throws {

@@ -154,15 +154,35 @@ uint16_t cu_address_port(const struct cu_address *address);
 // The numeric host (or the path of a Unix socket) into buffer; its length, or a negated errno.
 int cu_address_host(const struct cu_address *address, char *buffer, size_t size);
 // Resolves a name with getaddrinfo; blocks. `kind`: CU_ADDRESS_IPV4 or _IPV6 alone, or
-// CU_ADDRESS_OTHER for both. The number of addresses, or a negative EAI_ code.
-int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out, int capacity);
-const char *cu_resolve_error(int code);
+// CU_ADDRESS_OTHER for both. The number of addresses, or -1: `failure` says why.
+struct cu_resolve_failure {
+    // EAI_..., whose sign is the system's.
+    int code;
+    // The errno beneath, or 0.
+    int error;
+};
+int cu_resolve(const char *host, uint16_t port, int kind, struct cu_address *out, int capacity,
+               struct cu_resolve_failure *failure);
+enum {
+    CU_RESOLVE_NO_NAME,
+    CU_RESOLVE_NO_ADDRESS,
+    // No name server has answered.
+    CU_RESOLVE_TRY_AGAIN,
+    // A name server has refused.
+    CU_RESOLVE_REFUSED,
+    CU_RESOLVE_OTHER
+};
+// What an EAI_ code says, and its text.
+int cu_resolve_verdict(int code);
+const char *cu_resolve_text(int code);
 
 int cu_socket_stream(const struct cu_address *address);
 int cu_bind_listener(int fd, const struct cu_address *address, bool reuse_port);
 int cu_listen(int fd, int backlog);
 // 1 if the socket listens, 0 if not, or a negated errno.
 int cu_is_listening(int fd);
+// Whether it carries a stream, in place of messages; otherwise as cu_is_listening.
+int cu_is_stream(int fd);
 // Binds the own end of a socket that is about to connect.
 int cu_bind_source(int fd, const struct cu_address *address);
 int cu_connect(int fd, const struct cu_address *address);
@@ -186,7 +206,8 @@ int cu_set_no_delay(int fd, bool on);
 int cu_set_keep_alive(int fd, int idle_seconds, int interval_seconds, int count);
 // How long sent data may stay unacknowledged; -ENOSYS where there is no such option.
 int cu_set_user_timeout(int fd, int milliseconds);
-extern const int cu_econnrefused, cu_eafnosupport, cu_eaddrnotavail, cu_unix_path_max;
+extern const int cu_econnrefused, cu_eafnosupport, cu_eaddrnotavail, cu_eprototype,
+    cu_unix_path_max;
 // The pending error of a socket (SO_ERROR), as a positive errno, or 0.
 int cu_socket_error(int fd);
 ssize_t cu_recv(int fd, void *buffer, size_t size);

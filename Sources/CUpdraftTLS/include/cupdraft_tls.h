@@ -14,6 +14,7 @@ struct ctls_context;
 struct ctls_session;
 struct ctls_identity;
 struct ctls_certificate;
+struct ctls_names;
 struct ctls_ticket;
 
 enum ctls_problem {
@@ -68,7 +69,8 @@ bool ctls_context_set_groups(
 bool ctls_context_set_protocols(
     struct ctls_context *context, const uint8_t *names, size_t count, struct ctls_error *error);
 
-// Whom to trust. `hints` also names the certificates to clients that are asked for theirs.
+// Whom to trust. A system that trusts nobody is an error. `hints` also names the certificates to
+// clients that are asked for theirs.
 bool ctls_context_trust_system(struct ctls_context *context, struct ctls_error *error);
 bool ctls_context_trust(
     struct ctls_context *context, const struct ctls_source *source, bool hints,
@@ -103,10 +105,12 @@ char *ctls_certificate_serial(const struct ctls_certificate *certificate);
 // Seconds since 1970.
 int64_t ctls_certificate_begin(const struct ctls_certificate *certificate);
 int64_t ctls_certificate_end(const struct ctls_certificate *certificate);
+// The alternative names, decoded; to be freed. Null if there are none.
+struct ctls_names *ctls_certificate_names(const struct ctls_certificate *certificate);
+void ctls_names_free(struct ctls_names *names);
 enum ctls_name { CTLS_NAME_NONE, CTLS_NAME_DNS, CTLS_NAME_IP, CTLS_NAME_OTHER };
-// The alternative name at `index`, and its kind; CTLS_NAME_NONE past the last.
-enum ctls_name ctls_certificate_name(
-    const struct ctls_certificate *certificate, int index, char *text, size_t size);
+// The name at `index`, and its kind; CTLS_NAME_NONE past the last.
+enum ctls_name ctls_names_at(const struct ctls_names *names, int index, char *text, size_t size);
 void ctls_free(void *memory);
 
 // ---- sessions ----

@@ -130,15 +130,7 @@ extension IOLoop {
     func watch(
         _ descriptor: Int32, events: IOEvents, mode: PollMode, sink: any ReadinessSink
     ) throws {
-        guard !table.contains(descriptor) else {
-            throw LoopError(
-                .duplicateHandler,
-                "Descriptor \(descriptor) has a handler already; remove it first.")
-        }
-        guard descriptor >= 0 else {
-            throw SystemError(errno: cu_ebadf, operation: "watch descriptor \(descriptor)")
-        }
-        let token = table.insert(sink, for: descriptor)
+        let token = try claim(descriptor, for: sink)
         do {
             try poller.add(descriptor, events: events, mode: mode, token: token)
         } catch {
@@ -147,12 +139,45 @@ extension IOLoop {
         }
     }
 
-    /// Forgets a sink. The poller's failure is worth no more than a debug line: a descriptor that
-    /// is closed already has left the poller by itself.
-    func unwatch(_ descriptor: Int32) {
+    /// Makes a descriptor a sink's, before `startPolling` or in between: nothing else can watch it
+    /// until `unwatch`.
+    ///
+    /// - Returns: The token for its events.
+    @discardableResult
+    func claim(_ descriptor: Int32, for sink: any ReadinessSink) throws -> UInt64 {
+        guard !table.contains(descriptor) else {
+            throw LoopError(
+                .duplicateHandler,
+                "Descriptor \(descriptor) has a handler already; remove it first.")
+        }
+        guard descriptor >= 0 else {
+            throw SystemError(errno: cu_ebadf, operation: "watch descriptor \(descriptor)")
+        }
+        return table.insert(sink, for: descriptor)
+    }
+
+    /// Waits for events of a claimed descriptor.
+    ///
+    /// - Throws: What the poller throws; the claim stays.
+    func startPolling(_ descriptor: Int32, events: IOEvents, mode: PollMode) throws {
+        let token = table.token(of: descriptor)
+        try poller.add(descriptor, events: events, mode: mode, token: token)
+    }
+
+    /// Forgets a sink.
+    ///
+    /// - Parameter isPolled: False for one that is claimed alone.
+    func unwatch(_ descriptor: Int32, isPolled: Bool = true) {
         guard let sink = table.remove(descriptor) else { return }
         // Until the poller knows: what goes away with the sink may watch the descriptor again.
         defer { withExtendedLifetime(sink) {} }
+        if isPolled { stopPolling(descriptor) }
+    }
+
+    /// Waits for no events of a claimed descriptor; the sink may still get one that was fetched.
+    /// The poller's failure is worth no more than a debug line: a descriptor that is closed already
+    /// has left the poller by itself.
+    func stopPolling(_ descriptor: Int32) {
         do {
             try poller.remove(descriptor)
         } catch {

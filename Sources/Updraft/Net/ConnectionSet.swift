@@ -61,7 +61,7 @@ final class ConnectionSet {
         tasks.cancelAll()
         await tasks.join(grace: ConnectionSet.cutGrace)
         for case let connection as Connection in tasks.subjects {
-            connection.stream.abort()
+            connection.stream.cut()
             hooks?.end(connection.stream, CancellationError())
         }
     }
@@ -153,14 +153,12 @@ private final class Connection: TaskBody, TaskSubject {
         if Task.isCancelled {
             stream.abort()
         } else {
-            // Closing with input unread would reset the connection, and the peer might lose what
-            // was written to it last.
-            stream.close(lingering: stream.mayHaveUnreadInput ? Connection.lingerTime : nil)
+            stream.close()
         }
         do {
             try await stream.closed()
         } catch {
-            stream.abort()
+            stream.cut()
         }
     }
 
@@ -174,8 +172,6 @@ private final class Connection: TaskBody, TaskSubject {
             stream.loop.onUnhandledError(error, "The handler of a \(taskDescription)")
         }
     }
-
-    private static let lingerTime = Duration.seconds(1)
 }
 
 extension IOStream {

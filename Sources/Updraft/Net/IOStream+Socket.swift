@@ -8,8 +8,8 @@ extension IOStream {
     /// internet socket, `TCP_NODELAY` is set, as on every connection of Updraft's own.
     ///
     /// - Parameter descriptor: A stream socket. `TCPClient` connects those that are not.
-    /// - Throws: `SystemError` if it is no connected socket, or can't be watched; it stays the
-    ///   caller's then.
+    /// - Throws: `SystemError` if it is no connected socket, if it carries messages in place of a
+    ///   stream, as UDP does (EPROTOTYPE), or if it can't be watched; it stays the caller's then.
     public convenience init(
         socket descriptor: Int32, loop: IOLoop, options: StreamOptions = StreamOptions()
     ) throws {
@@ -17,6 +17,11 @@ extension IOStream {
         var peer = cu_address()
         try SystemError.check(
             cu_peer_address(descriptor, &peer), "the peer of descriptor \(descriptor)")
+        guard cu_is_stream(descriptor) == 1 else {
+            throw SystemError(
+                errno: cu_eprototype,
+                operation: "make a stream of descriptor \(descriptor), a socket of messages")
+        }
         try SystemError.check(
             cu_adopt_descriptor(descriptor), "make descriptor \(descriptor) non-blocking")
         let address = SocketAddress(peer)

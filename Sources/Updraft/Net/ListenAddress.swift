@@ -39,7 +39,7 @@ public struct ListenAddress: Hashable, Sendable {
     /// its place.
     ///
     /// - Parameters:
-    ///   - path: At most 107 bytes on Linux.
+    ///   - path: At most `SocketAddress.unixPathBytesMax` bytes.
     ///   - mode: Who may connect, as permission bits: whoever may write the file. It holds from the
     ///     beginning and whatever the umask is. By default the user alone.
     public static func unix(_ path: String, mode: UInt32 = 0o600) -> ListenAddress {
@@ -49,7 +49,8 @@ public struct ListenAddress: Hashable, Sendable {
     /// A Unix socket without a file, by a name that the machine's programs share: whoever knows it
     /// may connect. Linux alone.
     ///
-    /// - Parameter name: At most 107 bytes, without the `@` or zero byte that some write before it.
+    /// - Parameter name: At most `SocketAddress.unixPathBytesMax` bytes, without the `@` or zero
+    ///   byte that some write before it.
     public static func unix(abstract name: String) -> ListenAddress {
         ListenAddress(place: .abstract(name: name))
     }

@@ -7,7 +7,7 @@ final class Listener: ReadinessSink {
         case connection(SocketTransport)
         case none
         /// One has failed before it was accepted; the next one may not have.
-        case skipped
+        case skipped(SystemError)
         /// No descriptor is left for one more.
         case exhausted(SystemError)
         /// For the moment this socket gives none.
@@ -17,9 +17,12 @@ final class Listener: ReadinessSink {
     }
 
     private enum Watching {
+        /// Another server of the loop may accept from the socket.
         case off
+        /// The socket is this server's on the loop, and nothing is accepted.
+        case paused
         case on
-        /// Until then nothing is accepted.
+        /// As `paused`, until then.
         case resting(Timeout)
     }
 
@@ -40,7 +43,7 @@ final class Listener: ReadinessSink {
     /// What the loops of a crew have in common as long as one of them listens.
     private var shared: AnyObject?
 
-    /// Nothing is accepted before `watch`.
+    /// Nothing is accepted before `claim` and `resume`.
     ///
     /// - Parameters:
     ///   - options: For the connections.
@@ -124,21 +127,31 @@ final class Listener: ReadinessSink {
         if isOpen { socket.release() }
     }
 
-    /// Calls `onReady` whenever there is a connection to accept.
+    /// Makes the socket this server's on the loop; it may pause from then on without losing it.
     ///
-    /// - Throws: `StreamError` with `.cannotListen` if another server of the loop does that.
-    func watch(_ onReady: @escaping () -> Void) throws {
-        guard isOpen else { return }
-        unwatch()
+    /// - Parameter onReady: Called whenever there is a connection to accept, after `resume`.
+    /// - Throws: `StreamError` with `.cannotListen` if the socket is another server's.
+    func claim(_ onReady: @escaping () -> Void) throws {
+        guard isOpen, case .off = watching else { return }
         do {
-            try loop.watch(socket.descriptor, events: .read, mode: .level, sink: self)
+            try loop.claim(socket.descriptor, for: self)
         } catch let error as LoopError where error.code == .duplicateHandler {
             throw StreamError(
                 .cannotListen,
                 "Another server of this loop accepts connections from \(localAddress).")
         }
-        watching = .on
+        watching = .paused
         self.onReady = onReady
+    }
+
+    /// Begins to look for connections, or goes on after `pause` and `rest`.
+    ///
+    /// - Throws: `SystemError` if the system can't watch it now; it stays this server's.
+    func resume() throws {
+        pause()
+        guard case .paused = watching else { return }
+        try loop.startPolling(socket.descriptor, events: .read, mode: .level)
+        watching = .on
         mayHaveMore = true
         if unserved != nil {
             unserved = nil
@@ -146,34 +159,37 @@ final class Listener: ReadinessSink {
         }
     }
 
-    func unwatch() {
+    /// Looks for no connections until `resume`.
+    func pause() {
         switch watching {
-        case .off: return
-        // Another server of the loop may have the same descriptor.
-        case .on: loop.unwatch(socket.descriptor)
+        case .off, .paused: return
+        case .on: loop.stopPolling(socket.descriptor)
         case .resting(let timer): loop.timers.remove(timer)
         }
-        watching = .off
-        onReady = {}
+        watching = .paused
     }
 
-    /// Accepts nothing for a while, then calls `onEnd`, unless it is watched or closed before.
+    /// Accepts nothing for a while, then calls `onEnd`, unless it is resumed, paused or closed
+    /// before.
     func rest(for pause: Duration, onEnd: @escaping () -> Void) {
-        unwatch()
+        self.pause()
         mayHaveMore = false
-        guard isOpen else { return }
+        guard case .paused = watching else { return }
         let end = loop.now.advanced(by: pause).nanoseconds
         watching = .resting(
             loop.timers.add(deadline: end) { [weak self] in
-                self?.watching = .off
+                self?.watching = .paused
                 onEnd()
             })
     }
 
     func close() {
         guard isOpen else { return }
-        unwatch()
         isOpen = false
+        pause()
+        if case .paused = watching { loop.unwatch(socket.descriptor, isPolled: false) }
+        watching = .off
+        onReady = {}
         shared = nil
         socket.release()
     }
@@ -192,9 +208,16 @@ final class Listener: ReadinessSink {
         close()
     }
 
-    var report: SinkReport { SinkReport(text: "listens on \(localAddress)") }
+    var report: SinkReport {
+        guard case .on = watching else {
+            return SinkReport(text: "listens on \(localAddress), and accepts nothing for now")
+        }
+        return SinkReport(text: "listens on \(localAddress)")
+    }
 
     func ready(_ events: IOEvents) {
+        // It may have been fetched before a pause.
+        guard case .on = watching else { return }
         mayHaveMore = true
         onReady()
     }
@@ -215,7 +238,7 @@ final class Listener: ReadinessSink {
     private func failure(_ result: Int32) -> Accepted {
         let error = SystemError(errno: result, operation: "accept on \(localAddress)")
         switch Int(cu_accept_verdict(result)) {
-        case Int(CU_ACCEPT_SKIPPED): return .skipped
+        case Int(CU_ACCEPT_SKIPPED): return .skipped(error)
         case Int(CU_ACCEPT_EXHAUSTED): return .exhausted(error)
         case Int(CU_ACCEPT_LOST): return .lost(error)
         default: return .failed(error)

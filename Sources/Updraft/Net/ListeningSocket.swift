@@ -32,12 +32,14 @@ public final class ListeningSocket: Sendable {
     /// has one, is not removed.
     ///
     /// - Parameter descriptor: Made non-blocking, and closed on exec.
-    /// - Throws: `StreamError` with `.cannotListen` if it is no socket that listens; the descriptor
-    ///   stays the caller's then.
+    /// - Throws: `StreamError` with `.cannotListen` if it is no stream socket that listens; the
+    ///   descriptor stays the caller's then.
     public convenience init(adopting descriptor: Int32) throws {
-        guard cu_is_listening(descriptor) == 1, cu_adopt_descriptor(descriptor) == 0 else {
+        guard cu_is_listening(descriptor) == 1, cu_is_stream(descriptor) == 1,
+            cu_adopt_descriptor(descriptor) == 0
+        else {
             throw StreamError(
-                .cannotListen, "Descriptor \(descriptor) is no socket that listens.")
+                .cannotListen, "Descriptor \(descriptor) is no stream socket that listens.")
         }
         try self.init(descriptor, file: nil)
     }

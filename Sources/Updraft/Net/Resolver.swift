@@ -35,7 +35,9 @@ public protocol Resolver: AnyObject {
     /// - Parameters:
     ///   - host: A name, or a numeric address, which is its own answer.
     ///   - port: 0 to 65535; part of each address.
-    /// - Throws: `StreamError` with `.cannotResolve`; `CancellationError`; `TimeoutError`.
+    /// - Throws: `StreamError` with `.cannotResolve`, whose `cause` says what the system said (see
+    ///   `ResolverError`), or is nil for what can't be a host or a port; `CancellationError`;
+    ///   `TimeoutError`.
     nonisolated(nonsending) func resolve(
         _ host: String, port: Int, family: AddressFamily
     ) async throws -> [SocketAddress]
@@ -117,7 +119,7 @@ struct NameLookUp: Hashable, Sendable {
     /// Addresses of one host at the most; further ones are left out.
     private static let addressesMax = 16
 
-    private let host: String
+    let host: String
     private let port: UInt16
     private let family: AddressFamily
 
@@ -146,14 +148,16 @@ struct NameLookUp: Hashable, Sendable {
     func answer() throws -> [SocketAddress] {
         let most = NameLookUp.addressesMax
         var found = [cu_address](repeating: cu_address(), count: most)
-        let count = cu_resolve(host, port, family.number, &found, Int32(most))
-        if count < 0 {
-            let reason = String(cString: cu_resolve_error(count))
-            throw StreamError(.cannotResolve, "The name '\(host)' can't be resolved: \(reason).")
-        }
+        var reason = cu_resolve_failure()
+        let count = cu_resolve(host, port, family.number, &found, Int32(most), &reason)
+        if count < 0 { throw failure(ResolverError.cause(reason)) }
         if count == 0 {
             throw StreamError(.cannotResolve, "The name '\(host)' has no address.")
         }
         return found[..<Int(count)].map(SocketAddress.init)
+    }
+
+    func failure(_ cause: any Error) -> StreamError {
+        StreamError(.cannotResolve, "The name '\(host)' can't be resolved.", cause: cause)
     }
 }

@@ -31,9 +31,12 @@ public struct SocketAddress: Hashable, Sendable {
         (try? SocketAddress(host: host, port: 0)) != nil
     }
 
+    /// Bytes of the longest path, or abstract name, of a Unix socket: 107 on Linux.
+    public static let unixPathBytesMax = Int(cu_unix_path_max)
+
     /// The address of a Unix socket.
     ///
-    /// - Parameter path: At least one byte, at most 107 on Linux, none of them zero.
+    /// - Parameter path: At least one byte, at most `unixPathBytesMax`, none of them zero.
     public init(unixPath path: String) {
         storage = .unix(path)
     }
@@ -41,7 +44,7 @@ public struct SocketAddress: Hashable, Sendable {
     /// The address of a Unix socket without a file, by a name that the machine's programs share
     /// (Linux alone). Who may connect is not checked by the system.
     ///
-    /// - Parameter name: At least one byte, at most 107. Written as `@name`.
+    /// - Parameter name: At least one byte, at most `unixPathBytesMax`. Written as `@name`.
     public init(abstractName name: String) {
         storage = .unix("\0" + name)
     }

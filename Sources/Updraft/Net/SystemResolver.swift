@@ -1,8 +1,11 @@
+internal import Synchronization
+
 /// Asks the system (`getaddrinfo`) on threads of its own, so that a slow name server holds up
 /// neither the loop nor its file work.
 ///
 /// Equal questions that are asked at the same time are asked once, and an answer is kept for a
-/// short while: the system does not tell how long it is good for. Failures are not kept.
+/// short while: the system does not tell how long it is good for. Failures are not kept. A question
+/// that nobody waits for any more is not asked, unless the system has been asked already.
 public final class SystemResolver: Resolver {
     /// Bounds of a resolver.
     public struct Options: Sendable {
@@ -20,12 +23,33 @@ public final class SystemResolver: Resolver {
         let end: LoopInstant
     }
 
+    /// A question that is to be asked, and how many wait for its answer.
+    private final class Inquiry {
+        let answer: LoopFuture<[SocketAddress]>
+        let start: Start
+        var waiters = 0
+
+        init(_ answer: LoopFuture<[SocketAddress]>, _ start: Start) {
+            self.answer = answer
+            self.start = start
+        }
+    }
+
+    /// Whether a thread has begun to ask.
+    private final class Start: Sendable {
+        private let flag = Atomic(false)
+
+        var hasBegun: Bool { flag.load(ordering: .relaxed) }
+
+        func begin() { flag.store(true, ordering: .relaxed) }
+    }
+
     private let loop: IOLoop
     private let options: Options
     private let pool: BlockingPool
     private let lookUp: @Sendable (NameLookUp) throws -> [SocketAddress]
     private var answers: [NameLookUp: Answer] = [:]
-    private var pending: [NameLookUp: LoopFuture<[SocketAddress]>] = [:]
+    private var pending: [NameLookUp: Inquiry] = [:]
 
     /// The resolver that `TCPClient` takes on this loop if it is given none.
     public static func shared(on loop: IOLoop) throws -> SystemResolver {
@@ -58,29 +82,55 @@ public final class SystemResolver: Resolver {
         pool.close()
     }
 
-    /// See `Resolver`. If the calling task is cancelled the wait ends; the question itself goes on.
+    /// See `Resolver`. If the calling task is cancelled the wait ends; a question that the system
+    /// has been asked goes on, and its answer is kept.
     ///
-    /// - Throws: As `Resolver` says; `LoopError` with `.full` if 1,024 questions wait already.
+    /// - Throws: As `Resolver` says. The `cause` of `.cannotResolve` is a `LoopError` with `.full`
+    ///   if 1,024 questions wait already.
     public nonisolated(nonsending) func resolve(
         _ host: String, port: Int, family: AddressFamily
     ) async throws -> [SocketAddress] {
         let question = try NameLookUp(host, port: port, family: family)
         if let numeric = try question.numeric() { return numeric }
         if let answer = answers[question], loop.now < answer.end { return answer.addresses }
-        return try await ask(question).value
+        let inquiry = pending[question] ?? ask(question)
+        inquiry.waiters += 1
+        defer { leave(question, inquiry) }
+        return try await inquiry.answer.value
     }
 
-    private func ask(_ question: NameLookUp) -> LoopFuture<[SocketAddress]> {
-        if let future = pending[question] { return future }
-        let lookUp = lookUp
-        let future = loop.async { [self] in
-            defer { pending[question] = nil }
-            let addresses = try await loop.runInExecutor(pool) { try lookUp(question) }
-            keep(addresses, for: question)
-            return addresses
+    private func ask(_ question: NameLookUp) -> Inquiry {
+        let (lookUp, start) = (lookUp, Start())
+        let answer = loop.async { [self] in
+            defer { forget(question, start) }
+            do {
+                let addresses = try await loop.runInExecutor(pool) {
+                    start.begin()
+                    return try lookUp(question)
+                }
+                keep(addresses, for: question)
+                return addresses
+            } catch let error where error is LoopError || error is SystemError {
+                throw question.failure(error)
+            }
         }
-        pending[question] = future
-        return future
+        let inquiry = Inquiry(answer, start)
+        pending[question] = inquiry
+        return inquiry
+    }
+
+    /// One does not wait any more.
+    private func leave(_ question: NameLookUp, _ inquiry: Inquiry) {
+        inquiry.waiters -= 1
+        guard inquiry.waiters == 0, !inquiry.start.hasBegun else { return }
+        // Its place in the pool is another's. Whoever asks next asks anew.
+        forget(question, inquiry.start)
+        inquiry.answer.cancel()
+    }
+
+    /// The question may have been asked anew meanwhile.
+    private func forget(_ question: NameLookUp, _ start: Start) {
+        if pending[question]?.start === start { pending[question] = nil }
     }
 
     private func keep(_ addresses: [SocketAddress], for question: NameLookUp) {

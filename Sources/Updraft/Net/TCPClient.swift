@@ -41,8 +41,10 @@ public enum TCPClient {
     ///   - host: A numeric address or a name.
     ///   - timeout: For the whole attempt, the name look-up included.
     ///   - resolver: `SystemResolver.shared` by default.
-    /// - Throws: `StreamError` with `.cannotResolve`, or with `.cannotConnect`, whose cause is the
-    ///   last error of an address; `TimeoutError`; `CancellationError`.
+    /// - Throws: `StreamError` with `.cannotResolve`, whose `cause` tells a name that does not
+    ///   exist from a name server that does not answer (`ResolverError`), or with
+    ///   `.cannotConnect`, whose cause is the last error of an address; `TimeoutError`;
+    ///   `CancellationError`.
     public static nonisolated(nonsending) func connect(
         host: String, port: Int, timeout: Duration = .seconds(20),
         options: Options = Options(), resolver: (any Resolver)? = nil
@@ -82,21 +84,17 @@ public enum TCPClient {
         let connector = Connector(
             loop, addresses, limits: limits, dial: dialer.dial, discard: { $0.close() })
         guard let transport = try await connector.connect() else {
-            throw StreamError(
-                .cannotConnect, "No connection to \(place) could be made.",
-                cause: connector.lastError)
+            throw failure(place, connector.lastError)
         }
-        return try stream(over: transport, loop, options)
-    }
-
-    private static func stream(
-        over transport: SocketTransport, _ loop: IOLoop, _ options: Options
-    ) throws -> IOStream {
         do {
             return try IOStream(transport, loop: loop, options: options.stream)
         } catch {
             transport.close()
-            throw error
+            throw failure(place, error)
         }
+    }
+
+    private static func failure(_ place: String, _ cause: (any Error)?) -> StreamError {
+        StreamError(.cannotConnect, "No connection to \(place) could be made.", cause: cause)
     }
 }

@@ -5,8 +5,15 @@ internal import Logging
 extension TCPServer {
     /// What the accepting of a server keeps.
     struct Accepting: ~Copyable {
-        /// Whether the listeners are watched: a new one is then, too.
-        var isWatching = false
+        enum State {
+            case notBegun
+            /// Connections are looked for, and in new listeners too.
+            case on
+            /// The listeners are this server's, and so is a new one, for later.
+            case paused
+        }
+
+        var state = State.notBegun
         /// Whose turn it is first: the last room, or descriptor, is not always the first one's.
         var first = 0
         var spare = SpareDescriptor()
@@ -22,7 +29,8 @@ extension TCPServer {
         // The loop's shutdown may have begun before.
         guard phase == .serving else { return }
         accepting.spare.reserve()
-        try watchListeners()
+        accepting.state = .on
+        try accept(from: listeners)
         while phase == .serving {
             switch acceptBatch(handler) {
             case .drained:
@@ -38,17 +46,14 @@ extension TCPServer {
         }
     }
 
-    func watch(_ listeners: [Listener]) throws {
+    /// Makes listeners this server's, and looks for connections unless it pauses.
+    func accept(from listeners: [Listener]) throws {
         for listener in listeners {
-            try listener.watch { [unowned self] in
+            try listener.claim { [unowned self] in
                 loop.resumingInline { acceptWaiter.fire() }
             }
+            if accepting.state == .on { try listener.resume() }
         }
-    }
-
-    private func watchListeners() throws {
-        accepting.isWatching = true
-        try watch(listeners)
     }
 
     /// The listeners are watched level-triggered: unwatched, what waits in them does not make the
@@ -56,12 +61,23 @@ extension TCPServer {
     private nonisolated(nonsending) func pauseAccepting(
         until end: nonisolated(nonsending) () async throws -> Void
     ) async throws {
-        accepting.isWatching = false
-        for listener in listeners { listener.unwatch() }
+        accepting.state = .paused
+        for listener in listeners { listener.pause() }
         try await end()
         guard phase == .serving else { return }
         accepting.spare.reserve()
-        try watchListeners()
+        accepting.state = .on
+        for listener in listeners { resume(listener) }
+    }
+
+    /// What the system refuses now it may grant after a rest; the open connections have nothing to
+    /// do with it.
+    private func resume(_ listener: Listener) {
+        do {
+            try listener.resume()
+        } catch {
+            rest(listener, after: error)
+        }
     }
 
     private nonisolated(nonsending) func waitForRoom() async throws {
@@ -104,41 +120,42 @@ extension TCPServer {
     }
 
     private func acceptBatch(from listener: Listener, _ handler: @escaping StreamHandler) -> Batch {
+        var (acceptsAny, skipped) = (false, SystemError?.none)
         for _ in 0..<loop.limits.acceptsMax {
             let isFull = connections.count >= options.connectionsMax
             if isFull, options.whenFull == .wait { return .full }
             switch listener.accept() {
             case .connection(let transport):
+                acceptsAny = true
                 if isFull { refuse(transport) } else { begin(transport, handler) }
             case .none:
                 return .drained
-            case .skipped:
-                break
+            case .skipped(let error):
+                skipped = error
             case .exhausted(let error):
-                noteTrouble("no connection can be accepted for now", error)
+                noteTrouble(cannotAccept, error)
                 return .exhausted
             case .failed(let error):
-                noteTrouble("no connection can be accepted for now", error)
-                rest(listener)
+                rest(listener, after: error)
                 return .drained
             case .lost(let error):
                 lose(listener, error)
                 return .drained
             }
         }
-        return .busy
+        guard let skipped, !acceptsAny else { return .busy }
+        // So many at once have not all failed by themselves: a security module that lets nobody in
+        // leaves them in the line, and would answer the same in each turn.
+        rest(listener, after: skipped)
+        return .drained
     }
 
+    private var cannotAccept: String { "no connection can be accepted for now" }
+
     /// The trouble is one listener's: the others go on, and nobody is sent away.
-    private func rest(_ listener: Listener) {
-        listener.rest(for: pause) { [unowned self, unowned listener] in
-            do {
-                try watch([listener])
-            } catch {
-                noteTrouble("the server can't go on to accept connections", error)
-                rest(listener)
-            }
-        }
+    private func rest(_ listener: Listener, after error: any Error) {
+        noteTrouble(cannotAccept, error)
+        listener.rest(for: pause) { [unowned self, unowned listener] in resume(listener) }
     }
 
     /// Somebody has shut its socket down, or has closed its descriptor, which is not to be closed

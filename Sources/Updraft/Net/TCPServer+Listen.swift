@@ -41,7 +41,8 @@ extension TCPServer {
     ///
     /// - Returns: Where it listens now, with the port that the system has picked: one address, or
     ///   those of all interfaces, one for each family.
-    /// - Throws: What `bind` throws; also if the server listens there already, or was stopped.
+    /// - Throws: What `bind` throws; also if the server listens there already, or was stopped;
+    ///   `SystemError` if the loop can't watch it.
     @discardableResult
     public func bind(to address: ListenAddress) throws -> [SocketAddress] {
         try add { try open(address, besides: listeners, into: &$0) }
@@ -51,7 +52,8 @@ extension TCPServer {
     /// server closes it when it stops; see `ListeningSocket` for sockets of several servers.
     ///
     /// - Throws: `StreamError` with `.cannotListen` if the socket is closed, if the server has it
-    ///   already, or was stopped.
+    ///   already, or was stopped, or, while it serves, if another server of the loop accepts from
+    ///   the socket; `SystemError` if the loop can't watch it.
     public func addSocket(_ socket: ListeningSocket) throws {
         try addSockets([socket])
     }
@@ -77,7 +79,7 @@ extension TCPServer {
         }
         let added = try opening { added in
             try open(&added)
-            if accepting.isWatching { try watch(added) }
+            if accepting.state != .notBegun { try accept(from: added) }
         }
         listeners += added
         return added.map(\.localAddress)

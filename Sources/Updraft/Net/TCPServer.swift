@@ -11,7 +11,7 @@ public typealias StreamHandler = nonisolated(nonsending) (IOStream) async throws
 ///
 /// ```swift
 /// try await TCPServer(port: 7000).serve { stream in
-///     for try await line in stream.lines { try await stream.write("you said ") }
+///     for try await line in stream.lines { try await stream.write(line + [10]) }
 /// }
 /// ```
 ///

@@ -34,7 +34,7 @@ extension UDPSocket {
         return accepted
     }
 
-    private nonisolated(nonsending) func waitForTurnAndRoom() async throws {
+    nonisolated(nonsending) func waitForTurnAndRoom() async throws {
         if isOverBudget { try await loop.nextTurn() }
         try checkOpen()
         while unsentBytes >= options.sendQueueMax { try await waitForRoom() }

@@ -45,7 +45,8 @@ extension UDPSocket {
     }
 
     /// Sends a datagram: the kernel has it, or it waits behind others, when this returns. Waits
-    /// while `sendQueueMax` bytes or more are unsent.
+    /// while `sendQueueMax` bytes or more are unsent, and for the next turn when this socket has
+    /// had its share of this one.
     ///
     /// - Parameters:
     ///   - bytes: At most 65,507 over IPv4; more than about 1,400 is cut into packets on the way,
@@ -57,7 +58,7 @@ extension UDPSocket {
         _ bytes: [UInt8], to address: SocketAddress? = nil
     ) async throws {
         try checkOpen()
-        while unsentBytes >= options.sendQueueMax { try await waitForRoom() }
+        try await waitForTurnAndRoom()
         try sendOrQueue(bytes, address)
     }
 
@@ -159,6 +160,7 @@ extension UDPSocket {
             return false
         }
         if result < 0 { throw sendFailure(Int32(clamping: result), bytes, address) }
+        spend(bytes.count)
         return true
     }
 

@@ -12,16 +12,18 @@ extension IOStream {
     /// ```
     ///
     /// - Parameters:
-    ///   - buffer: As long as the read; an empty one returns at once.
+    ///   - buffer: As long as the read: at most `options.readBufferMax`, unless `partial`. An empty
+    ///     one returns at once.
     ///   - partial: Whether to return as soon as there is at least one byte.
     /// - Returns: Bytes that came, from the array's start on: all of it, unless `partial`.
-    /// - Throws: As `read(upTo:)`. Bytes that came before the error can still be read: what the
-    ///   array holds then is of no meaning.
+    /// - Throws: As `read(exactly:)`. Bytes that came before the error go back to the stream and
+    ///   can still be read: what the array holds then is of no meaning.
     @discardableResult
     public nonisolated(nonsending) func read(
         into buffer: inout [UInt8], partial: Bool = false
     ) async throws -> Int {
-        try beginRead(0)
+        // The stream must be able to hold what a read that fails gives back.
+        try beginRead(partial ? 0 : buffer.count)
         var filled = 0
         do {
             while filled < buffer.count {

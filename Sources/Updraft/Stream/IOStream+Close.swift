@@ -1,20 +1,28 @@
 // Closing: contract rows J8-J10, J15.
 extension IOStream {
     /// Closes the stream after what was written has been sent: the peer gets every byte, then the
-    /// end. A read that waits fails. Calling it again does nothing.
+    /// end. A read that waits fails; later ones have what is buffered. Calling it again does
+    /// nothing.
     ///
     /// It returns at once; the rest happens on the loop, for at most `options.closeTimeout`. See
     /// `closed()` to wait for it.
+    ///
+    /// A socket that is closed with input unread resets the connection, and its peer may lose the
+    /// last bytes by that. So if some lies there when everything is sent, the stream goes on to
+    /// read, and drops what comes, until the peer's end, for a second at the most. Bytes that are
+    /// still on their way to this side at that moment can't be known of: they bring the peer a
+    /// reset.
     public func close() {
         close(lingering: nil)
     }
 
-    /// Closes as `close` does, but goes on to read and drop what the peer sends, for so long at the
-    /// most: a peer that is still sending gets the last bytes written to it instead of a reset.
+    /// Closes as `close` does, but goes on to read and drop what the peer sends for so long,
+    /// whether or not any of it has come yet: for a peer that is known to be sending.
     package func close(lingering: Duration?) {
         loop.checkThread("IOStream.close")
         guard case .open = phase else { return }
         phase = .closing
+        isClosedHere = true
         closing = Closing(lingerTime: lingering)
         readWaiter.fire(closedHere)
         sendPending()
@@ -43,29 +51,45 @@ extension IOStream {
         if readWaiter.isWaiting, isIdleRead { readWaiter.fire() }
     }
 
-    /// Whether the kernel may hold bytes that nobody has read.
-    package var mayHaveUnreadInput: Bool {
-        // Where a short read says nothing, another attempt has to say it.
-        if readiness.isSuperset(of: [.read, .shortReads]), readBuffer.isEmpty {
-            guard let hasBytes = try? fillBuffer() else { return false }
-            if hasBytes { return input == .open }
-        }
-        return input == .open && readiness.contains(.read)
-    }
-
-    /// Waits until the stream is closed and its descriptor freed, whoever closed it. As with
-    /// `onClose`, the peer's end closes a stream that nobody reads.
+    /// Waits until the stream is closed and its descriptor freed, whoever closed it.
+    ///
+    /// As with `onClose`, the peer's end closes a stream that nobody reads, from the call on and
+    /// for good: also after this wait was cancelled or ran into a time-out. With
+    /// `options.allowsHalfOpen` it does not.
     ///
     /// - Throws: `CancellationError`; `TimeoutError`.
     public nonisolated(nonsending) func closed() async throws {
         loop.checkThread("IOStream.closed")
-        if case .closed = phase { return }
         noticeEnds()
-        let waiter = Waiter(loop: loop)
-        let callback = CloseCallback { waiter.fire() }
-        closeCallbacks.append(callback)
-        defer { closeCallbacks.removeAll { $0 === callback } }
-        try await waiter.wait(for: .closing)
+        while !isReleased {
+            lingering?.onRelease = { [weak self] in self?.tellClosed() }
+            let waiter = Waiter(loop: loop)
+            let callback = CloseCallback { waiter.fire() }
+            closeCallbacks.append(callback)
+            defer { closeCallbacks.removeAll { $0 === callback } }
+            try await waiter.wait(for: .closing)
+        }
+    }
+
+    private var isReleased: Bool {
+        if case .closed = phase { return lingering == nil }
+        return false
+    }
+
+    /// The layer that still has last words to send, although the stream is closed.
+    private var lingering: (any LayeredTransport)? {
+        var transport = transport
+        while let layer = transport as? any LayeredTransport {
+            if layer.isLingering { return layer }
+            transport = layer.base
+        }
+        return nil
+    }
+
+    /// As `abort`, also for what is left of a closed stream.
+    package func cut() {
+        abort()
+        lingering?.abort()
     }
 
     /// Calls `callback` once, in a later turn, when the stream is closed, whoever closed it (J9).
@@ -118,7 +142,7 @@ extension IOStream {
 
     /// Everything was sent and `close` was called.
     func finishClosing() {
-        guard let lingerTime = closing?.lingerTime, input == .open else {
+        guard input == .open, let lingerTime = closing?.lingerTime ?? lingerTimeIfUnread() else {
             return finish(closedHere)
         }
         phase = .lingering
@@ -130,7 +154,23 @@ extension IOStream {
         discardInput()
     }
 
-    private var closedHere: StreamError {
+    /// How long to linger because bytes lie unread; nil if none do. What fails has closed the
+    /// stream.
+    private func lingerTimeIfUnread() -> Duration? {
+        // The others lose nothing that they were given.
+        guard socket != nil else { return nil }
+        // Whatever is known of readiness: they may have come since the last poll.
+        let byte = UnsafeMutableRawBufferPointer(rebasing: loop.buffers.scratch[..<1])
+        guard let count = try? receiveOnce(into: byte), count > 0 else { return nil }
+        // No event has to tell of those behind it.
+        readiness.insert(.read)
+        return IOStream.lingerTime
+    }
+
+    private static var lingerTime: Duration { .seconds(1) }
+
+    /// What its own side's closing is to a stream.
+    var closedHere: StreamError {
         StreamError(.closed, "The stream was closed by this side.")
     }
 
@@ -143,7 +183,7 @@ extension IOStream {
     /// Reads and drops what a lingering stream's peer sends, its share in each turn.
     func discardInput() {
         do {
-            while try receive(into: loop.buffers.scratch) > 0 {}
+            while try receiveShare(into: loop.buffers.scratch) > 0 {}
         } catch {
             return
         }
@@ -165,14 +205,18 @@ extension IOStream {
         droppedTotal = UInt64(writeQueue.count)
         writeQueue.removeAll(&loop.buffers)
         lowUnsentRequest = nil
-        let callbacks = closeCallbacks
         let consumer = consumer
-        closeCallbacks = []
         self.consumer = nil
         answerSendLine(reason)
-        for callback in callbacks { loop.runSoon(callback.action) }
+        tellClosed()
         if let consumer { loop.runSoon { consumer.onEnd(reason) } }
         // Without the reason: what is buffered may satisfy the read; if not, it meets the reason.
         readWaiter.fire()
+    }
+
+    private func tellClosed() {
+        let callbacks = closeCallbacks
+        closeCallbacks = []
+        for callback in callbacks { loop.runSoon(callback.action) }
     }
 }

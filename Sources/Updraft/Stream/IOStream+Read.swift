@@ -73,21 +73,23 @@ extension IOStream {
         try await read(until: Array(delimiter.utf8), maxBytes: maxBytes)
     }
 
-    /// Reads everything until the peer ends its direction.
+    /// Reads everything until the peer ends its direction. On a stream that this side has closed:
+    /// what was received before.
     ///
-    /// - Throws: `StreamError` with `.bufferFull` if there is more than `options.readBufferMax`
-    ///   (what was read stays readable), with `.closed` if the connection fails.
+    /// - Throws: `StreamError` with `.bufferFull` if there is more than `options.readBufferMax`;
+    ///   with `.closed` if the connection fails, if this side closes it meanwhile, or has closed it
+    ///   and nothing is buffered. What was received stays readable.
     public nonisolated(nonsending) func readToEnd() async throws -> [UInt8] {
         try beginRead(0)
+        // Whoever has closed it does not take this for all that the peer has to say.
+        if isClosedHere, !readBuffer.isEmpty { return readBuffer.take(readBuffer.count) }
         while true {
             if readBuffer.count > options.readBufferMax {
                 throw StreamError(
                     .bufferFull, "More than \(options.readBufferMax) bytes came before the end.")
             }
             if try fillBuffer() { continue }
-            if input == .ended || (isClosed && !readBuffer.isEmpty) {
-                return readBuffer.take(readBuffer.count)
-            }
+            if input == .ended { return readBuffer.take(readBuffer.count) }
             if try mustWait(for: "the end") {
                 readGoal = .count(options.readBufferMax + 1)
                 try await readWaiter.wait(for: .bytes)
@@ -164,11 +166,12 @@ extension IOStream {
         return true
     }
 
-    /// Receives once into the loop's scratch memory, if the transport is ready and this stream has
-    /// not had its share of the turn. Not more than the stream may hold, so that what is left over
-    /// has room in its buffer.
+    /// Receives once into the loop's scratch memory, if the transport is ready: not more than is
+    /// left of this stream's share of the turn, nor more than it may hold, so that what is left
+    /// over has room in its buffer.
     ///
     /// - Returns: Bytes received; 0 if there are none now, or no more.
+    /// - Throws: Why the stream is closed, or closing, and receives nothing any more.
     func receive() throws -> Int {
         try receive(into: scratchForRoom)
     }
@@ -183,9 +186,28 @@ extension IOStream {
 
     /// As `receive()`, into other memory.
     func receive(into memory: UnsafeMutableRawBufferPointer) throws -> Int {
+        switch phase {
+        case .open: break
+        case .closing, .lingering: throw closedHere
         // One that closed itself at its end has simply ended for its reader.
-        if case .closed(let reason) = phase, reason.code != .endOfStream { throw reason }
-        guard readiness.contains(.read), input == .open, !isOverBudget else { return 0 }
+        case .closed(let reason): if reason.code != .endOfStream { throw reason }
+        }
+        return try receiveShare(into: memory)
+    }
+
+    /// As `receive(into:)`, also for what is to be dropped.
+    func receiveShare(into memory: UnsafeMutableRawBufferPointer) throws -> Int {
+        guard readiness.contains(.read), input == .open else { return 0 }
+        let share = budgetLeft
+        if share >= memory.count { return try receiveOnce(into: memory) }
+        if share <= 0 { return 0 }
+        return try receiveOnce(into: UnsafeMutableRawBufferPointer(rebasing: memory[..<share]))
+    }
+
+    /// One read of the transport. A failure closes the stream.
+    ///
+    /// - Parameter memory: At least one byte.
+    func receiveOnce(into memory: UnsafeMutableRawBufferPointer) throws -> Int {
         do {
             switch try transport.read(into: memory) {
             case .bytes(let count):
@@ -220,10 +242,6 @@ extension IOStream {
     /// - Parameter what: What the read was for, to end a sentence with.
     func mustWait(for what: @autoclosure () -> String) throws -> Bool {
         if case .closed(let reason) = phase { throw reason }
-        if case .open = phase {
-        } else {
-            throw StreamError(.closed, "The stream was closed by this side.")
-        }
         if input == .ended {
             throw StreamError(.endOfStream, "The stream ended before \(what()).")
         }

@@ -23,6 +23,8 @@ public final class IOStream {
     // Unchecked exclusivity, here and in the loop's hot state: one thread owns it, and the dynamic
     // checks cost some 1,100 instructions a message. Nothing below may be changed while it is lent.
     @exclusivity(unchecked) var phase = Phase.open
+    /// Whether this side has called `close`, whatever became of the stream after that.
+    @exclusivity(unchecked) var isClosedHere = false
     @exclusivity(unchecked) var input = Input.open
     @exclusivity(unchecked) var output = Output.open
     /// What the transport is known to be ready for.
@@ -104,7 +106,7 @@ public final class IOStream {
 
     /// What a stream that is being closed knows.
     final class Closing {
-        /// How long to read and drop what the peer still sends.
+        /// How long to read and drop what the peer still sends; nil to find out whether it does.
         let lingerTime: Duration?
         var timer: Timeout?
 
@@ -178,8 +180,12 @@ public final class IOStream {
     }
 
     /// Whether this stream has had its share of the turn.
-    var isOverBudget: Bool {
-        budgetTurn == loop.turnNumber && budgetUsed >= loop.limits.streamBytesMax
+    var isOverBudget: Bool { budgetLeft <= 0 }
+
+    /// Bytes that are left of it.
+    var budgetLeft: Int {
+        let share = max(1, loop.limits.streamBytesMax)
+        return budgetTurn == loop.turnNumber ? share - Int(budgetUsed) : share
     }
 
     /// Bytes that it may still send in this turn: a peer that takes all it is given must not keep
@@ -189,8 +195,9 @@ public final class IOStream {
     func sendShareLeft(pastShare: Bool) -> Int {
         let isAtFile = writeQueue.isAtFile
         if pastShare && !isAtFile { return .max }
-        guard budgetTurn == loop.turnNumber else { return max(1, loop.limits.streamBytesMax) }
-        return loop.limits.streamBytesMax - Int(isAtFile ? max(budgetSent, budgetUsed) : budgetSent)
+        let share = max(1, loop.limits.streamBytesMax)
+        guard budgetTurn == loop.turnNumber else { return share }
+        return share - Int(isAtFile ? max(budgetSent, budgetUsed) : budgetSent)
     }
 
     /// As `sendNow`, but no more than the stream's share of the turn; the rest follows later.
@@ -244,7 +251,7 @@ extension IOStream: ReadinessSink {
         if case .open = phase, input == .open, !isConsumerPaused { keepUnread() }
         readiness.subtract(.read)
         pumpConsumer()
-        finish(failedBy: error)
+        finish(failedBy: (transport as? any LayeredTransport)?.failure ?? error)
     }
 
     /// Frees the transport because it has failed.

@@ -5,6 +5,17 @@ package protocol LayeredTransport: Transport {
 
     /// A server stops: the stream's input ends as soon as nothing is in flight.
     func inputIsEnding()
+
+    /// What has ended it, if reading has found that out: it says more than what befell the base, as
+    /// an alert does that came before a reset.
+    var failure: (any Error)? { get }
+
+    /// Whether `close` was called and the base is still in use: last words are being sent, or the
+    /// peer has to read them. `abort` ends it.
+    var isLingering: Bool { get }
+
+    /// Called when that ends.
+    var onRelease: (() -> Void)? { get set }
 }
 
 /// Tells a layered transport when its base is ready, before any stream: the base may have to write

@@ -78,6 +78,49 @@ import UpdraftTesting
         }
     }
 
+    @Test(arguments: [EPERM, ECONNABORTED])
+    func anErrorThatComesBackWithoutEndStopsItsListenerForAWhile_K8(error: Int32) async throws {
+        try await withVirtualLoop { loop in
+            loop.limits.acceptsMax = 4
+            let lines = LogLines()
+            let server = try server(2, lines)
+            let (ill, well) = (server.localAddresses[0], server.localAddresses[1])
+            let waiting = try await TCPClient.connect(to: ill)
+            // As a security module answers that lets nobody in, and takes nobody out of the line.
+            fail(server.listeners[0], error, times: 12)
+            let start = loop.now
+            try server.listen { stream in try await echo(stream) }
+            try await loop.nextTurn()
+            for _ in 0..<3 { try await expectServed(well) }
+            #expect(start == loop.now && server.counts.accepted == 3)
+            try await expectEcho(waiting)
+            #expect(start.duration(to: loop.now) == .milliseconds(150))
+            #expect(server.counts.shed == 0 && server.counts.accepted == 4)
+            #expect(lines.with("warning", "for now", "\(ill)").count == 1)
+            waiting.close()
+        }
+    }
+
+    @Test func aTurnThatAcceptsOneOfManyThatFailedIsNoReasonToRest_K8() async throws {
+        try await withVirtualLoop { loop in
+            loop.limits.acceptsMax = 4
+            let lines = LogLines()
+            let server = try server(1, lines)
+            let clients = try await connections(3, to: server)
+            var asked = 0
+            server.listeners[0].fault = {
+                asked += 1
+                return asked % 4 == 0 ? nil : -ECONNABORTED
+            }
+            let start = loop.now
+            try server.listen { stream in try await echo(stream) }
+            for client in clients { try await expectEcho(client) }
+            #expect(start == loop.now && lines.with("warning").isEmpty)
+            server.stop()
+            for client in clients { client.close() }
+        }
+    }
+
     @Test(arguments: [ENOBUFS, ENOMEM, EIO])
     func anotherErrorStopsItsListenerForAWhileAndNobodyIsSentAway_K8(error: Int32) async throws {
         try await withVirtualLoop { loop in

@@ -224,7 +224,7 @@ import UpdraftTesting
                 ended.set()
             }
             try server.listen { stream in
-                try await loop.turns(until: { stream.mayHaveUnreadInput })
+                try await loop.turns(until: { stream.bytesInKernel > 0 })
                 try await stream.write("bye")
             }
             let start = loop.now

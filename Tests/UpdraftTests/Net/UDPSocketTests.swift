@@ -104,6 +104,23 @@ import UpdraftTesting
         }
     }
 
+    @Test func aSenderLeavesTheOthersTheirTurns() async throws {
+        try await withLoop { loop in
+            let (near, far) = (try UDPSocket(), try UDPSocket())
+            loop.limits.streamBytesMax = 16_384
+            let start = loop.turnNumber
+            for _ in 0..<200 { try await near.send([1], to: far.localAddress) }
+            #expect(loop.turnNumber - start >= 5)
+            // One that never ends can be ended.
+            let flood = loop.async {
+                while true { try await near.send([1], to: far.localAddress) }
+            }
+            try await loop.turns(3)
+            flood.cancel()
+            #expect(await failure { try await flood.value } is CancellationError)
+        }
+    }
+
     /// Some is in the socket's own hands at that time, the rest in the kernel's.
     @Test func whatStrangersSentBeforeItWasConnectedIsDropped() async throws {
         try await withLoop { _ in

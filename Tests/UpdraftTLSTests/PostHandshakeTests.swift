@@ -1,0 +1,109 @@
+import TestSupport
+import Testing
+import Updraft
+import UpdraftTesting
+
+@testable import UpdraftTLS
+
+/// Messages of TLS itself behind the handshake, cut in two: J14.
+@Suite struct PostHandshakeTests {
+    /// So large a certificate of a client that the server's ticket, which holds it, takes two
+    /// records.
+    private static let large = TestIdentity(
+        "large", (0..<1_000).map { "DNS:name-\($0).example.org" }.joined(separator: ","),
+        issuer: .authority)
+
+    private func contexts() throws -> (TLSClientContext, TLSServerContext) {
+        let client = try clientContext { $0.identity = PostHandshakeTests.large.identity }
+        let server = try serverContext {
+            $0.clientCertificates = .required(TestIdentity.authority.trust)
+        }
+        return (client, server)
+    }
+
+    @Test("the engine can't write while half of a message has come, and can when the rest has")
+    func halfAMessageHoldsUpTheEnginesWrites() throws {
+        let (clientContext, serverContext) = try contexts()
+        let client = try clientContext.makeEngine(host: "localhost", place: "")
+        let server = try serverContext.makeEngine()
+        _ = client.handshake([])
+        _ = server.handshake(client.takeOutput())
+        #expect(client.handshake(server.takeOutput()).isDone)
+        #expect(server.handshake(client.takeOutput()).isDone)
+        let tickets = server.takeOutput()
+        let first = 5 + Int(tickets[3]) << 8 + Int(tickets[4])
+        #expect(first > 16_384 && tickets.count > first + 5, "the ticket takes two records")
+        #expect(client.read(Array(tickets[..<first])).isEmpty)
+        guard case .wantsInput = client.write("x".bytes) else {
+            Issue.record("the engine writes in the middle of a message")
+            return
+        }
+        #expect(!client.hasOutput)
+        #expect(client.read(Array(tickets[first...])).isEmpty)
+        #expect(client.write("x".bytes).isDone && client.hasOutput)
+    }
+
+    @Test(
+        "a write that waits for the rest of a message goes on by itself", arguments: [true, false])
+    func writesGoOnWhenTheRestHasCome(_ hasReader: Bool) async throws {
+        let (clientContext, serverContext) = try contexts()
+        try await withLoop { loop in
+            let (left, right) = MemoryTransport.pair(on: loop, capacity: 200_000)
+            let slow = ScriptedTransport(over: left, on: loop)
+            let near = try IOStream(slow, loop: loop)
+            let far = try IOStream(right, loop: loop)
+            let accepting = loop.async { try await far.startTLS(server: serverContext) }
+            try await near.startTLS(client: clientContext, host: "localhost")
+            try await accepting.value
+            slow.reads = [.atMost(17_000)]
+            slow.everyRead = .wouldBlock
+            let reading = loop.async { try await near.read(exactly: 6) }
+            try await loop.turns(3)
+            #expect(slow.reads.isEmpty)
+            if !hasReader {
+                reading.cancel()
+                _ = await failure { try await reading.value }
+            }
+            try near.enqueue("hello!")
+            try await loop.turns(3)
+            #expect(near.unsentBytes == 6)
+            slow.everyRead = .pass
+            try await withTimeout(.seconds(5)) {
+                try await far.write(far.read(exactly: 6))
+                let answer = hasReader ? try await reading.value : try await near.read(exactly: 6)
+                #expect(answer.text == "hello!")
+            }
+            near.abort()
+            far.abort()
+        }
+    }
+
+    @Test("a peer that leaves in the middle of a message ends the write that waits for it")
+    func writesFailWithoutTheRest() async throws {
+        let (clientContext, serverContext) = try contexts()
+        try await withLoop { loop in
+            let (left, right) = MemoryTransport.pair(on: loop, capacity: 200_000)
+            let slow = ScriptedTransport(over: left, on: loop)
+            let near = try IOStream(slow, loop: loop)
+            let far = try IOStream(right, loop: loop)
+            let accepting = loop.async { try await far.startTLS(server: serverContext) }
+            try await near.startTLS(client: clientContext, host: "localhost")
+            try await accepting.value
+            var part = [UInt8](repeating: 0, count: 17_000)
+            _ = try part.withUnsafeMutableBytes { try left.read(into: $0) }
+            slow.everyRead = .wouldBlock
+            let engine = try #require(near.transport as? TLSTransport).engine
+            #expect(engine.read(part).isEmpty)
+            // The rest is lost.
+            var rest = [UInt8](repeating: 0, count: 100_000)
+            _ = try rest.withUnsafeMutableBytes { try left.read(into: $0) }
+            let writing = loop.async { await tlsFailure { try await near.writeAndFlush("hello!") } }
+            try await loop.turns(3)
+            right.shutdownWrite()
+            slow.everyRead = .pass
+            let code = try await withTimeout(.seconds(5)) { try await writing.value }
+            #expect(code == .truncated)
+            far.abort()
+        }
+    }
+}
