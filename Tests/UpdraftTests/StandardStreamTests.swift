@@ -320,6 +320,54 @@ import UpdraftTesting
         }
     }
 
+    /// Whoever writes into the input decides how long its lines are.
+    @Test func aLinePastItsLimitLeavesTheInputToTheProcessAsItWas() async {
+        await #expect(processExitsWith: .success) {
+            try IOLoop.run { loop in
+                let pipe = BlockingEnds()
+                pipe.become(input: true)
+                var (before, after) = (stat(), stat())
+                must(fstat(0, &before) == 0)
+                let input = try IOStream.standardInput(on: loop)
+                pipe.put("a line that is too long")
+                let begin = loop.now
+                let code = await streamFailure { try await input.read(until: "\n", maxBytes: 10) }
+                must(code == .unsatisfiableRead)
+                try await input.closed()
+                must(input.closeReason?.code == .closed && input.closeReason?.cause == nil)
+                must(begin.duration(to: loop.now) < .seconds(1))
+                must(fstat(0, &after) == 0 && after.st_ino == before.st_ino)
+                // What comes later is for whoever reads then.
+                pipe.put("next\n")
+                let next = try IOStream.standardInput(on: loop)
+                must(try await next.read(until: "\n") == "next\n".bytes)
+            }
+        }
+    }
+
+    /// As inetd and others start programs: one socket is the input and the output.
+    @Test func theEndOfTheInputIsNotThatOfASocketThatIsTheOutputToo() async {
+        await #expect(processExitsWith: .success) {
+            try IOLoop.run { loop in
+                var ends: [Int32] = [-1, -1]
+                must(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+                for number: Int32 in [0, 1] { dup2(ends[0], number) }
+                close(ends[0])
+                let far = try IOStream(socket: ends[1], loop: loop)
+                let output = try IOStream.standardOutput(on: loop)
+                let ended = try IOStream.standardInput(on: loop)
+                ended.endWriting()
+                try await far.writeAndFlush("a question that is too long")
+                let code = await streamFailure { try await ended.read(until: "\n", maxBytes: 10) }
+                must(code == .unsatisfiableRead)
+                try await ended.closed()
+                try await output.write("too long")
+                output.endWriting()
+                must(try await far.readToEnd() == "too long".bytes)
+            }
+        }
+    }
+
     @Test func aFileTakesManyBytesInOrderAndTheOthersHaveTheirTurns() async {
         await #expect(processExitsWith: .success) {
             try IOLoop.run { loop in

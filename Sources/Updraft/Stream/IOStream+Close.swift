@@ -142,9 +142,10 @@ extension IOStream {
 
     /// Everything was sent and `close` was called.
     func finishClosing() {
-        guard input == .open, let lingerTime = closing?.lingerTime ?? lingerTimeIfUnread() else {
-            return finish(closedHere)
-        }
+        // What a stream of standard input leaves is for whoever reads it next.
+        guard input == .open, !(transport is StandardTransport),
+            let lingerTime = closing?.lingerTime ?? lingerTimeIfUnread()
+        else { return finish(closedHere) }
         phase = .lingering
         if output != .ended {
             output = .ended
