@@ -161,7 +161,8 @@ import UpdraftTesting
             }
             #expect(try await again.value == Self.answer)
             for end in held { _ = try await end.value }
-            #expect(system.asked.count == 5)
+            // A thread may have begun with the first one before it was withdrawn.
+            #expect(5...6 ~= system.asked.count)
         }
     }
 
