@@ -292,11 +292,20 @@ enum ctls_status ctls_session_write(
     return status;
 }
 
-void ctls_session_end(struct ctls_session *session) {
+bool ctls_session_end(struct ctls_session *session) {
+    if (session->last == CTLS_FAILED) return true;
     ERR_clear_error();
-    if (session->last != CTLS_FAILED && SSL_is_init_finished(session->ssl))
-        SSL_shutdown(session->ssl);
+    if (!SSL_is_init_finished(session->ssl)) {
+        // In the middle of a message: goes on with what has come of it.
+        enum ctls_status before = session->last;
+        enum ctls_status status = status_of(session, SSL_do_handshake(session->ssl));
+        if (status == CTLS_WANT_INPUT) return false;
+        if (status == CTLS_ENDED) session->last = before;
+        if (status == CTLS_DONE) session->may_have_plain = true;
+    }
+    if (session->last != CTLS_FAILED) SSL_shutdown(session->ssl);
     ERR_clear_error();
+    return true;
 }
 
 const uint8_t *ctls_session_output(const struct ctls_session *session, size_t *count) {

@@ -101,7 +101,9 @@ final class TLSEngine {
     }
 
     /// Ends this side's direction: close_notify is to be sent.
-    func end() {
+    ///
+    /// - Returns: False if that has to wait for input, as after `wantsInput` of `write`.
+    func end() -> Bool {
         ctls_session_end(session)
     }
 

@@ -17,14 +17,18 @@ extension TLSTransport {
 
     /// Sends close_notify, and ends the base's direction when it is sent.
     func endOutput() {
-        engine.end()
         // A failure shows at the next read.
-        try? sendOutput()
+        do {
+            while !engine.end() {
+                guard try feed() else { return }
+            }
+            try sendOutput()
+        } catch {}
         endBaseIfDone()
     }
 
     func endBaseIfDone() {
-        guard case .ending = output, !engine.hasOutput else { return }
+        guard case .ending = output, !engine.hasOutput, !writeNeedsInput else { return }
         output = .ended
         base.shutdownWrite()
     }
@@ -36,21 +40,25 @@ extension TLSTransport {
         switch phase {
         case .closed, .lingering: return
         case .handshaking: break
-        case .open: if case .open = output { engine.end() }
+        case .open: if case .open = output { writeNeedsInput = !engine.end() }
         case .failed(let error):
-            isRefusal = TLSTransport.isRefusal(error)
-            hasLastWords = isRefusal
+            writeNeedsInput = false
+            hasLastWords = TLSTransport.isRefusal(error)
+            isRefusal = hasLastWords && !isStopping
         }
         phase = .lingering(untilPeerEnds: isRefusal)
         onReady = nil
         onFailure = nil
         defer { handshakeWaiter.fire() }
-        let isSent = (try? sendOutput()) != nil && !engine.hasOutput
-        // Tickets that a client has not read must not bring the server a reset in place of the
-        // last bytes; the same holds for what a refused peer goes on to send.
-        let isEnded = dropInput()
-        if isSent, !isRefusal || isEnded { return release() }
-        guard hasLastWords, isSent || engine.hasOutput else { return release() }
+        let canSend = (try? sendOutput()) != nil
+        if !writeNeedsInput {
+            let isSent = canSend && !engine.hasOutput
+            // Tickets that a client has not read must not bring the server a reset in place of the
+            // last bytes; the same holds for what a refused peer goes on to send.
+            let isEnded = dropInput()
+            if isSent, !isRefusal || isEnded { return release() }
+            guard hasLastWords, isSent || engine.hasOutput else { return release() }
+        }
         // The timer keeps this transport alive.
         timer = loop.runLater(TLSTransport.lingerTime) { [self] in release() }
         linger(isRefusal)
@@ -82,6 +90,7 @@ extension TLSTransport {
     /// The stream has let go: sends what is left, lets a refused peer read it, and then closes.
     func linger(_ untilPeerEnds: Bool) {
         do {
+            if writeNeedsInput, try !endBehindMessage() { return }
             try sendOutput()
         } catch {
             return release()
@@ -95,7 +104,29 @@ extension TLSTransport {
         if isEnded || !untilPeerEnds { release() }
     }
 
-    private func release() {
+    /// Takes the rest of the message that close_notify has to wait for.
+    ///
+    /// - Returns: Whether it has come.
+    /// - Throws: If it never will.
+    private func endBehindMessage() throws -> Bool {
+        try withUnsafeTemporaryAllocation(byteCount: TLSTransport.readChunk, alignment: 16) {
+            while !engine.end() {
+                switch try base.read(into: $0) {
+                case .bytes(let count):
+                    engine.keep(UnsafeRawBufferPointer(rebasing: $0[..<count]))
+                case .wouldBlock:
+                    watch?.drained(.read)
+                    return false
+                case .endOfStream:
+                    throw TLSTransport.truncated
+                }
+            }
+            writeNeedsInput = false
+            return true
+        }
+    }
+
+    func release() {
         stopTimer()
         if case .closed = phase { return }
         phase = .closed

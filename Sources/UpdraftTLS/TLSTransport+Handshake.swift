@@ -8,18 +8,32 @@ extension TLSTransport {
     ///
     /// - Throws: `SystemError` if the base can't be watched.
     func begin(timeout: Duration) throws {
-        watch = try TransportWatch(base, on: loop) { [weak self] events in
-            self?.baseIsReady(events)
+        do {
+            watch = try TransportWatch(base, on: loop) { [weak self] events in
+                self?.baseIsReady(events)
+            }
+        } catch {
+            // The base stays the caller's.
+            phase = .closed
+            throw error
         }
         limitHandshake(to: timeout, "The TLS handshake took longer than \(timeout).")
     }
 
     /// A peer that takes its time must not hold up a server that stops: it has asked for nothing.
+    /// Nor must one that was refused.
     func inputIsEnding() {
-        guard case .handshaking = phase else { return }
-        stopTimer()
-        limitHandshake(
-            to: TLSTransport.stopGrace, "The server stops; the TLS handshake had not ended.")
+        isStopping = true
+        switch phase {
+        case .handshaking:
+            stopTimer()
+            limitHandshake(
+                to: TLSTransport.stopGrace, "The server stops; the TLS handshake had not ended.")
+        case .lingering(untilPeerEnds: true) where !engine.hasOutput:
+            release()
+        case .open, .failed, .lingering, .closed:
+            break
+        }
     }
 
     private func limitHandshake(to limit: Duration, _ message: String) {

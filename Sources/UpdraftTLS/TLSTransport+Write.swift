@@ -76,7 +76,7 @@ extension TLSTransport {
     /// maybe nobody reads.
     ///
     /// - Returns: Whether more has come.
-    private func feed() throws -> Bool {
+    func feed() throws -> Bool {
         try withUnsafeTemporaryAllocation(byteCount: TLSTransport.readChunk, alignment: 16) {
             switch try readBase(into: $0, 0) {
             case .bytes(let count):

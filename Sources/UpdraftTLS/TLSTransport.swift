@@ -63,8 +63,10 @@ final class TLSTransport: LayeredTransport {
     private var baseStopsShort: Bool
     /// Reading waits for something to be sent.
     private var readNeedsRoom = false
-    /// Writing waits for something to come.
+    /// Writing, or the end of it, waits for the rest of a message of TLS itself.
     var writeNeedsInput = false
+    /// Whether the server stops whose connection it is.
+    var isStopping = false
 
     /// Bytes of ciphertext read at once: a few records.
     static let readChunk = 65_536
@@ -116,7 +118,7 @@ final class TLSTransport: LayeredTransport {
         events.remove(.shortReads)
         if writeNeedsInput, events.meets([.read, .readHangup, .error]) {
             writeNeedsInput = false
-            events.insert(.write)
+            if case .ending = output { endOutput() } else { events.insert(.write) }
         }
         if events.contains(.write), engine.hasOutput {
             do {
@@ -139,6 +141,15 @@ final class TLSTransport: LayeredTransport {
     /// For what is known here and brings no event of the base.
     func tellLater(_ events: IOEvents) {
         loop.runSoon { [weak self] in self?.onReady?(events) }
+    }
+
+    /// What the write waits for may have come with a read, of which the base tells no more.
+    private func writeLater() {
+        loop.runSoon { [weak self] in
+            guard let self, writeNeedsInput, case .open = phase else { return }
+            writeNeedsInput = false
+            if case .ending = output { endOutput() } else { onReady?(.write) }
+        }
     }
 
     // MARK: Reading
@@ -182,6 +193,7 @@ final class TLSTransport: LayeredTransport {
             let (step, count) = engine.read(
                 input, into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]))
             filled += count
+            if writeNeedsInput { writeLater() }
             if let result = try after(step, filled) { return result }
         }
         tellLater(.read)

@@ -74,7 +74,7 @@ import Testing
     @Test func closeNotifyEndsOneDirectionOnly() throws {
         let pair = try EnginePair(clientContext(), serverContext())
         pair.shakeHands()
-        pair.client.end()
+        #expect(pair.client.end())
         guard case .ended = pair.drain(pair.server).last else {
             Issue.record("the end was not seen")
             return

@@ -78,6 +78,49 @@ import UpdraftTesting
         }
     }
 
+    enum Ending: CaseIterable {
+        case endWriting
+        case close
+        case endWritingAndClose
+    }
+
+    @Test(
+        "the end is said behind the rest of a message, and what was written is whole",
+        arguments: Ending.allCases, [true, false])
+    func theEndWaitsForTheRest(_ ending: Ending, readsTheRest: Bool) async throws {
+        let (clientContext, serverContext) = try contexts()
+        try await withLoop { loop in
+            let (left, right) = MemoryTransport.pair(on: loop, capacity: 200_000)
+            let slow = ScriptedTransport(over: left, on: loop)
+            let near = try IOStream(slow, loop: loop)
+            let far = try IOStream(right, loop: loop)
+            let accepting = loop.async { try await far.startTLS(server: serverContext) }
+            try await near.startTLS(client: clientContext, host: "localhost")
+            try await accepting.value
+            try await near.writeAndFlush("hello!")
+            slow.reads = [.atMost(17_000)]
+            slow.everyRead = .wouldBlock
+            let reading = loop.async { try await near.read(exactly: 6) }
+            try await loop.turns(3)
+            #expect(slow.reads.isEmpty)
+            reading.cancel()
+            _ = await failure { try await reading.value }
+            if ending != .close { near.endWriting() }
+            if ending != .endWriting { near.close() }
+            try await loop.turns(3)
+            slow.everyRead = .pass
+            if readsTheRest, ending == .endWriting {
+                try await far.writeAndFlush("bye")
+                #expect(try await near.read(exactly: 3).text == "bye")
+            }
+            let all = try await withTimeout(.seconds(5)) { try await far.readToEnd() }
+            #expect(all.text == "hello!")
+            if ending != .endWriting { try await near.closed() }
+            near.abort()
+            far.abort()
+        }
+    }
+
     @Test("a peer that leaves in the middle of a message ends the write that waits for it")
     func writesFailWithoutTheRest() async throws {
         let (clientContext, serverContext) = try contexts()

@@ -121,7 +121,7 @@ import UpdraftTesting
         }
     }
 
-    @Test("TLS over TLS: both layers have their last words")
+    @Test("TLS over TLS: the layer that still has last words is waited for")
     func everyLayerIsWaitedFor() async throws {
         try await withLoop { loop in
             let (left, right) = MemoryTransport.pair(on: loop)

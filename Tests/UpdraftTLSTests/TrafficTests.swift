@@ -101,7 +101,7 @@ import UpdraftTesting
             let (client, server) = try await kind.securePair(on: loop)
             let transport = try #require(client.transport as? TLSTransport)
             _ = "last".bytes.withUnsafeBytes { transport.engine.write($0) }
-            transport.engine.end()
+            #expect(transport.engine.end())
             while transport.engine.hasOutput {
                 try transport.sendOutput()
                 try await loop.nextTurn()
@@ -128,6 +128,22 @@ import UpdraftTesting
             #expect(error?.code == .closed && error?.tls?.code == .truncated)
             #expect(server.isClosed)
             client.abort()
+        }
+    }
+
+    @Test("a peer that ends its direction without the end of TLS gets ours behind the answer")
+    func aCutQuestionHasAWholeAnswer() async throws {
+        try await withLoop { loop in
+            let (client, server) = try await TransportKind.tcp.securePair(on: loop)
+            try await client.writeAndFlush("question\n")
+            #expect(try await server.read(until: "\n").text == "question\n")
+            try await loop.turns(5)
+            (client.transport as? TLSTransport)?.base.shutdownWrite()
+            try server.enqueue("answer")
+            server.close()
+            #expect(try await client.readToEnd().text == "answer")
+            try await server.closed()
+            #expect(server.closeReason?.code == .closed && server.closeReason?.cause == nil)
         }
     }
 

@@ -146,8 +146,9 @@ bool ctls_session_has_unread(const struct ctls_session *session);
 // Encrypts at most one record. After CTLS_WANT_ROOM the same bytes must be given again.
 enum ctls_status ctls_session_write(
     struct ctls_session *session, const void *plain, size_t count, size_t *taken);
-// Puts close_notify behind what is to be sent.
-void ctls_session_end(struct ctls_session *session);
+// Puts close_notify behind what is to be sent. False if it has to wait for input: in the middle of
+// a message of TLS itself nothing can be said.
+bool ctls_session_end(struct ctls_session *session);
 
 // What is to be sent; valid until the next call with the session.
 const uint8_t *ctls_session_output(const struct ctls_session *session, size_t *count);

@@ -35,7 +35,7 @@ extension UDPSocket {
     }
 
     nonisolated(nonsending) func waitForTurnAndRoom() async throws {
-        if isOverBudget { try await loop.nextTurn() }
+        if sendShare.isUsedUp(on: loop) { try await loop.nextTurn() }
         try checkOpen()
         while unsentBytes >= options.sendQueueMax { try await waitForRoom() }
     }
@@ -113,7 +113,9 @@ extension UDPSocket {
         if result < 0 { throw sendFailure(result, first.bytes, first.address) }
         // Too long, or to no address: by itself, for its own clear error.
         if result == 0 { return try sendNow(first.bytes, first.address) ? 1 : 0 }
-        for datagram in batch.prefix(Int(result)) { spend(datagram.bytes.count) }
+        for datagram in batch.prefix(Int(result)) {
+            sendShare.spend(datagram.bytes.count, on: loop)
+        }
         return Int(result)
     }
 

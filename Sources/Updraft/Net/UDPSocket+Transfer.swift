@@ -86,7 +86,7 @@ extension UDPSocket {
 
     private nonisolated(nonsending) func waitForDatagram() async throws {
         // The others have their share first.
-        if isOverBudget { goOnReceivingSoon() }
+        if receiveShare.isUsedUp(on: loop) { goOnReceivingSoon() }
         try await receiveWaiter.wait(for: .datagram)
     }
 
@@ -105,7 +105,7 @@ extension UDPSocket {
     /// Receives one batch. Whether anything came.
     private func receiveNow() throws -> Bool {
         try checkOpen()
-        guard readiness.contains(.read), !isOverBudget else { return false }
+        guard readiness.contains(.read), !receiveShare.isUsedUp(on: loop) else { return false }
         let scratch = loop.buffers.scratch
         let slots = min(scratch.count / options.receiveMax, Int(CU_DATAGRAMS_MAX))
         return try withUnsafeTemporaryAllocation(of: cu_datagram.self, capacity: slots) { list in
@@ -123,7 +123,7 @@ extension UDPSocket {
     }
 
     private func keep(_ datagram: cu_datagram, slot: Int) {
-        spend(datagram.length)
+        receiveShare.spend(datagram.length, on: loop)
         let sender = SocketAddress(datagram.address)
         // The kernel still has what came before the socket was connected.
         if let peer, sender != peer { return }
@@ -160,7 +160,7 @@ extension UDPSocket {
             return false
         }
         if result < 0 { throw sendFailure(Int32(clamping: result), bytes, address) }
-        spend(bytes.count)
+        sendShare.spend(bytes.count, on: loop)
         return true
     }
 

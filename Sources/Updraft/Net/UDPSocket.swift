@@ -56,8 +56,10 @@ public final class UDPSocket {
     var unsent = RingBuffer<OutgoingDatagram>(capacity: 1)
     var unsentBytes = 0
     var sendWaiters: [Waiter] = []
-    private var budgetTurn: UInt64 = 0
-    private var budgetUsed = 0
+    /// Each direction has its share of a turn: who sends all the time must not keep the others from
+    /// receiving.
+    var receiveShare = DatagramShare()
+    var sendShare = DatagramShare()
 
     /// What the system needs to remember one more unsent datagram, beside its bytes.
     static let unsentOverhead = 64
@@ -177,23 +179,28 @@ public final class UDPSocket {
         if !isOpen { throw closed }
     }
 
-    /// Whether this socket has had its share of the turn.
-    var isOverBudget: Bool {
-        budgetTurn == loop.turnNumber && budgetUsed >= loop.limits.streamBytesMax
-    }
-
-    func spend(_ bytes: Int) {
-        if budgetTurn != loop.turnNumber {
-            budgetTurn = loop.turnNumber
-            budgetUsed = 0
-        }
-        // A datagram costs its system call, however short it is.
-        budgetUsed += bytes + 1_024
-    }
-
     func drained(_ direction: IOEvents) {
         readiness.subtract(direction)
         if loop.poller.needsRearm { loop.poller.rearm(descriptor, events: direction) }
+    }
+}
+
+/// What one direction of a socket has done in a turn of its loop.
+struct DatagramShare {
+    private var turn: UInt64 = 0
+    private var bytes = 0
+
+    func isUsedUp(on loop: IOLoop) -> Bool {
+        turn == loop.turnNumber && bytes >= loop.limits.streamBytesMax
+    }
+
+    mutating func spend(_ count: Int, on loop: IOLoop) {
+        if turn != loop.turnNumber {
+            turn = loop.turnNumber
+            bytes = 0
+        }
+        // A datagram costs its system call, however short it is.
+        bytes += count + 1_024
     }
 }
 

@@ -114,7 +114,9 @@ extension IOStream {
     }
 
     private func noticeEnds() {
-        guard !noticesEnd, !options.allowsHalfOpen else { return }
+        // Where nothing can be read there is no end to be met; a failure is told by itself.
+        let isWriteOnly = (transport as? any OneWayTransport)?.isWriteOnly ?? false
+        guard !noticesEnd, !options.allowsHalfOpen, !isWriteOnly else { return }
         noticesEnd = true
         noticeEndSoon()
     }
@@ -144,28 +146,36 @@ extension IOStream {
     func finishClosing() {
         // What a stream of standard input leaves is for whoever reads it next.
         guard input == .open, !(transport is StandardTransport),
-            let lingerTime = closing?.lingerTime ?? lingerTimeIfUnread()
+            closing?.lingerTime != nil || hasUnreadInput()
         else { return finish(closedHere) }
         phase = .lingering
-        if output != .ended {
-            output = .ended
-            transport.shutdownWrite()
+        endOutput()
+        limitClosing(to: closing?.lingerTime ?? IOStream.lingerTime) { [unowned self] in
+            finish(closedHere)
         }
-        limitClosing(to: lingerTime) { [unowned self] in finish(closedHere) }
         discardInput()
     }
 
-    /// How long to linger because bytes lie unread; nil if none do. What fails has closed the
-    /// stream.
-    private func lingerTimeIfUnread() -> Duration? {
+    private func endOutput() {
+        if output == .ended { return }
+        output = .ended
+        transport.shutdownWrite()
+    }
+
+    /// Whether bytes lie unread where closing would bring their sender a reset. What else the look
+    /// finds, an end or a failure, has come behind this side's own closing.
+    private func hasUnreadInput() -> Bool {
         // The others lose nothing that they were given.
-        guard socket != nil else { return nil }
+        guard socket != nil else { return false }
+        // A layer that finds its peer gone says nothing more, not even that this side has ended.
+        if transport is any LayeredTransport { endOutput() }
         // Whatever is known of readiness: they may have come since the last poll.
         let byte = UnsafeMutableRawBufferPointer(rebasing: loop.buffers.scratch[..<1])
-        guard let count = try? receiveOnce(into: byte), count > 0 else { return nil }
+        guard case .bytes(let count)? = try? transport.read(into: byte) else { return false }
+        spend(count)
         // No event has to tell of those behind it.
         readiness.insert(.read)
-        return IOStream.lingerTime
+        return true
     }
 
     private static var lingerTime: Duration { .seconds(1) }

@@ -1,10 +1,16 @@
 internal import CUpdraft
 
+/// A transport that may lack a direction.
+protocol OneWayTransport: Transport {
+    /// Whether there has never been anything to read.
+    var isWriteOnly: Bool { get }
+}
+
 /// One or two ends of pipes (or other one-way descriptors) as one transport: contract row J20.
 ///
 /// A descriptor is freed as soon as its direction has ended. When nothing is left the stream above
 /// is told, so that one that is only read, or only written, closes itself.
-final class PipeTransport: DetachableTransport {
+final class PipeTransport: DetachableTransport, OneWayTransport {
     /// Always nil: each end watches its own.
     var descriptor: Int32? { nil }
     var onReady: ((IOEvents) -> Void)?
@@ -14,8 +20,7 @@ final class PipeTransport: DetachableTransport {
     private unowned let loop: IOLoop
     private var readEnd: PipeEnd?
     private var writeEnd: PipeEnd?
-    /// Whether there has never been anything to read.
-    private let isWriteOnly: Bool
+    let isWriteOnly: Bool
     let readsMayStopShort: Bool
     /// Whether nobody reads any more what is written.
     private var isBroken = false

@@ -17,7 +17,7 @@ enum StandardStream: Int32 {
 
 /// Standard input, output or error as a transport of one direction, over a descriptor of its own:
 /// neither the number nor the marks of the open file, which others share, are touched.
-final class StandardTransport: Transport {
+final class StandardTransport: OneWayTransport {
     /// Bytes that go to a file in one turn at the most: the disk may be slow.
     private static let filePieceMax = 65_536
     /// Bytes that a pipe takes at once when it has room at all (PIPE_BUF of Linux).
@@ -64,6 +64,7 @@ final class StandardTransport: Transport {
     }
 
     private var isOutput: Bool { standard != .input }
+    var isWriteOnly: Bool { isOutput }
     private var direction: IOEvents { isOutput ? .write : .read }
     private var isShared: Bool { kind == CU_STANDARD_SHARED_PIPE || kind == CU_STANDARD_SHARED }
     private var sharedPieceMax: Int {

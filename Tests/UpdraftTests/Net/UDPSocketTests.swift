@@ -121,6 +121,23 @@ import UpdraftTesting
         }
     }
 
+    @Test func aSenderThatNeverEndsHearsWhatComes() async throws {
+        try await withLoop { loop in
+            let (near, far) = (try UDPSocket(), try UDPSocket())
+            loop.limits.streamBytesMax = 16_384
+            let flood = loop.async {
+                while true { try await near.send([1], to: far.localAddress) }
+            }
+            let hearing = loop.async { try await near.receive().bytes }
+            try await loop.turns(3)
+            try far.enqueue("enough".bytes, to: near.localAddress)
+            #expect(
+                try await withTimeout(.seconds(5)) { try await hearing.value } == "enough".bytes)
+            flood.cancel()
+            _ = await failure { try await flood.value }
+        }
+    }
+
     /// Some is in the socket's own hands at that time, the rest in the kernel's.
     @Test func whatStrangersSentBeforeItWasConnectedIsDropped() async throws {
         try await withLoop { _ in

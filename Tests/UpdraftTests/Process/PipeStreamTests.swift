@@ -66,6 +66,25 @@ import UpdraftTesting
             try await loop.turns(5)
             reader.close()
             try await writer.closed()
+            #expect((writer.closeReason?.cause as? SystemError)?.isBrokenPipe == true)
+        }
+    }
+
+    /// To ask when it is closed closes nothing: a pipe that is only written has no end to be met.
+    @Test(arguments: PollerKind.allCases)
+    func aWriterWhoseClosingIsWaitedForStaysOpen(_ poller: PollerKind) async throws {
+        try await withLoop(poller: poller) { loop in
+            let (reader, writer) = try IOStream.pipe(on: loop)
+            var closings = 0
+            writer.onClose { closings += 1 }
+            for round in 0..<3 {
+                try await writer.writeAndFlush("round \(round)\n")
+                try await loop.turns(3)
+                #expect(try await reader.read(until: "\n") == "round \(round)\n".bytes)
+            }
+            #expect(closings == 0 && !writer.isClosed)
+            // Reading it is an error of its own, as before.
+            #expect(await streamFailure { try await writer.read(upTo: 1) } == .closed)
         }
     }
 

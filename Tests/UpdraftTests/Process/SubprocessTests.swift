@@ -265,6 +265,7 @@ import UpdraftTesting
         try await withLoop { loop in
             let child = try Subprocess("true", stdin: .stream)
             try await child.stdin.closed()
+            #expect((child.stdin.closeReason?.cause as? SystemError)?.isBrokenPipe == true)
             #expect(try await child.wait().isSuccess)
             #expect(await streamFailure { try await child.stdin.write("x") } == .closed)
         }
