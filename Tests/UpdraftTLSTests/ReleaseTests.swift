@@ -57,6 +57,25 @@ import UpdraftTesting
         }
     }
 
+    @Test("a server that stops waits for no refused peer, nor for one that it refuses then")
+    func refusedPeersDoNotHoldUpAStop() async throws {
+        try await withVirtualLoop { loop in
+            let server = try makeServer()
+            var peers = try await connectPlainly(1, to: server)
+            let silent = try await TCPClient.connect(host: "127.0.0.1", port: server.port)
+            while server.connectionCount < 2 { try await loop.nextTurn() }
+            let start = loop.now
+            let draining = loop.async { await server.drain(.seconds(30)) }
+            try await loop.turns(5)
+            #expect(server.connectionCount == 1)
+            try await silent.write("GET / HTTP/1.1\r\n\r\n")
+            peers.append(silent)
+            #expect(try await draining.value == 0)
+            #expect(start.duration(to: loop.now) < .milliseconds(100))
+            for peer in peers { peer.close() }
+        }
+    }
+
     @Test("a connection that is cut has no time left for its peer to read why")
     func aCutEndsTheLastWordsToo() async throws {
         try await withVirtualLoop { loop in
