@@ -294,6 +294,8 @@ enum ctls_status ctls_session_write(
 
 bool ctls_session_end(struct ctls_session *session) {
     if (session->last == CTLS_FAILED) return true;
+    // Another SSL_shutdown would read, and fail where the peer has more to say.
+    if (SSL_get_shutdown(session->ssl) & SSL_SENT_SHUTDOWN) return true;
     ERR_clear_error();
     if (!SSL_is_init_finished(session->ssl)) {
         // In the middle of a message: goes on with what has come of it.

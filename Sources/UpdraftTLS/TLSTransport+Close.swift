@@ -17,13 +17,16 @@ extension TLSTransport {
 
     /// Sends close_notify, and ends the base's direction when it is sent.
     func endOutput() {
-        // A failure shows at the next read.
+        writeNeedsInput = false
         do {
             while !engine.end() {
                 guard try feed() else { return }
             }
             try sendOutput()
-        } catch {}
+        } catch {
+            // It shows at the next read.
+            tellLater(.read)
+        }
         endBaseIfDone()
     }
 
@@ -126,7 +129,7 @@ extension TLSTransport {
         }
     }
 
-    func release() {
+    private func release() {
         stopTimer()
         if case .closed = phase { return }
         phase = .closed

@@ -29,8 +29,9 @@ extension TLSTransport {
             stopTimer()
             limitHandshake(
                 to: TLSTransport.stopGrace, "The server stops; the TLS handshake had not ended.")
-        case .lingering(untilPeerEnds: true) where !engine.hasOutput:
-            release()
+        case .lingering(untilPeerEnds: true):
+            phase = .lingering(untilPeerEnds: false)
+            linger(false)
         case .open, .failed, .lingering, .closed:
             break
         }

@@ -80,6 +80,7 @@ extension TLSTransport {
         try withUnsafeTemporaryAllocation(byteCount: TLSTransport.readChunk, alignment: 16) {
             switch try readBase(into: $0, 0) {
             case .bytes(let count):
+                writeNeedsInput = false
                 engine.keep(UnsafeRawBufferPointer(rebasing: $0[..<count]))
                 // What is behind the message is the stream's to read; its event was used up here.
                 tellLater(.read)

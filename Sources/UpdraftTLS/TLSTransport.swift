@@ -86,8 +86,12 @@ final class TLSTransport: LayeredTransport {
 
     deinit {
         watch?.stop()
-        if case .closed = phase { return }
-        base.abort()
+        switch phase {
+        case .closed: break
+        // The loop ends: what the system has been given it may still send.
+        case .lingering where !engine.hasOutput: base.close()
+        case .handshaking, .open, .failed, .lingering: base.abort()
+        }
     }
 
     // MARK: Events

@@ -90,7 +90,7 @@ import UpdraftTesting
         }
     }
 
-    /// Which of both came first is the poll's affair, and must not decide what is told.
+    /// Where nothing lies unread: which of both came first is the poll's affair.
     @Test(arguments: [TransportKind.tcp, .tls])
     func aResetThatComesWithTheCloseIsNotItsReason_J8(over kind: TransportKind) async throws {
         try await withLoop { loop in

@@ -121,6 +121,105 @@ import UpdraftTesting
         }
     }
 
+    /// Two streams with TLS, and the first part of a message in the near one's engine.
+    private struct Halved {
+        let near: IOStream
+        let far: IOStream
+        let transport: TLSTransport
+        let slow: ScriptedTransport
+        let right: MemoryTransport
+        /// What is missing, if it was taken out of the connection.
+        var rest: [UInt8] = []
+
+        nonisolated(nonsending) init(
+            _ contexts: (client: TLSClientContext, server: TLSServerContext), _ loop: IOLoop,
+            takesRest: Bool
+        ) async throws {
+            let (left, right) = MemoryTransport.pair(on: loop, capacity: 200_000)
+            self.right = right
+            slow = ScriptedTransport(over: left, on: loop)
+            (near, far) = (try IOStream(slow, loop: loop), try IOStream(right, loop: loop))
+            let far = far
+            let accepting = loop.async { try await far.startTLS(server: contexts.server) }
+            try await near.startTLS(client: contexts.client, host: "localhost")
+            try await accepting.value
+            transport = try #require(near.transport as? TLSTransport)
+            var part = [UInt8](repeating: 0, count: 17_000)
+            _ = try part.withUnsafeMutableBytes { try left.read(into: $0) }
+            #expect(transport.engine.read(part).isEmpty)
+            if takesRest {
+                var memory = [UInt8](repeating: 0, count: 100_000)
+                if case .bytes(let count) = try memory.withUnsafeMutableBytes({
+                    try left.read(into: $0)
+                }) {
+                    rest = Array(memory[..<count])
+                }
+            } else {
+                slow.everyRead = .wouldBlock
+            }
+        }
+    }
+
+    @Test("a write goes on although a read took the rest of the message, and no event comes")
+    func writesGoOnBehindARead() async throws {
+        let contexts = try contexts()
+        try await withLoop { loop in
+            let halved = try await Halved(contexts, loop, takesRest: true)
+            let writing = loop.async { try await halved.near.writeAndFlush("hello!") }
+            try await loop.turns(3)
+            #expect(!writing.isDone)
+            halved.transport.watch?.stop()
+            #expect(try halved.rest.withUnsafeBytes { try halved.right.write($0) } > 0)
+            var memory = [UInt8](repeating: 0, count: 100)
+            _ = try memory.withUnsafeMutableBytes { try halved.transport.read(into: $0) }
+            try await withTimeout(.seconds(5)) {
+                try await writing.value
+                #expect(try await halved.far.read(exactly: 6).text == "hello!")
+            }
+            halved.near.abort()
+            halved.far.abort()
+        }
+    }
+
+    @Test("a write that got through by itself leaves the end to be said once")
+    func theEndIsSaidOnceBehindAWriteThatGotThrough() async throws {
+        let contexts = try contexts()
+        try await withLoop { loop in
+            let halved = try await Halved(contexts, loop, takesRest: false)
+            let (near, far) = (halved.near, halved.far)
+            try near.enqueue("hello!")
+            try await loop.turns(3)
+            #expect(near.unsentBytes == 6)
+            halved.slow.everyRead = .pass
+            near.sendNow()
+            #expect(near.unsentBytes == 0)
+            near.endWriting()
+            #expect(
+                try await withTimeout(.seconds(5)) { try await far.readToEnd() }.text == "hello!")
+            try await far.writeAndFlush("a whole answer")
+            far.endWriting()
+            #expect(try await near.readToEnd().text == "a whole answer")
+            near.close()
+            far.close()
+        }
+    }
+
+    @Test("who reads is told of a failure that the end met in the middle of a message")
+    func readersLearnWhatTheEndHasMet() async throws {
+        let contexts = try contexts()
+        try await withLoop { loop in
+            let halved = try await Halved(contexts, loop, takesRest: true)
+            let near = halved.near
+            let reading = loop.async { await tlsFailure { try await near.read(exactly: 6) } }
+            try await loop.turns(3)
+            halved.right.shutdownWrite()
+            near.endWriting()
+            let code = try await withTimeout(.seconds(5)) { try await reading.value }
+            #expect(code == .truncated)
+            halved.far.abort()
+        }
+    }
+
     @Test("a peer that leaves in the middle of a message ends the write that waits for it")
     func writesFailWithoutTheRest() async throws {
         let (clientContext, serverContext) = try contexts()

@@ -147,7 +147,8 @@ bool ctls_session_has_unread(const struct ctls_session *session);
 enum ctls_status ctls_session_write(
     struct ctls_session *session, const void *plain, size_t count, size_t *taken);
 // Puts close_notify behind what is to be sent. False if it has to wait for input: in the middle of
-// a message of TLS itself nothing can be said.
+// a message of TLS itself nothing can be said. Given up after a failure, and where a peer that reads
+// nothing makes OpenSSL answer and answer.
 bool ctls_session_end(struct ctls_session *session);
 
 // What is to be sent; valid until the next call with the session.

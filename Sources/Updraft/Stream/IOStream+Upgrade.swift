@@ -51,6 +51,8 @@ extension IOStream {
             transport = try make(transport)
             readiness = [.write]
             try watchTransport()
+            // A server that stops has said so before this layer was there.
+            if isDraining { (transport as? any LayeredTransport)?.inputIsEnding() }
         } catch {
             finish(StreamError(.closed, "The stream could not be upgraded.", cause: error))
             throw error
