@@ -194,6 +194,10 @@ import UpdraftTesting
             near.sendNow()
             #expect(near.unsentBytes == 0)
             near.endWriting()
+            guard case .ended = halved.transport.output else {
+                Issue.record("there is nothing more to wait for")
+                return
+            }
             #expect(
                 try await withTimeout(.seconds(5)) { try await far.readToEnd() }.text == "hello!")
             try await far.writeAndFlush("a whole answer")
