@@ -76,6 +76,20 @@ import UpdraftTesting
         }
     }
 
+    @Test("a server that stops while a connection is upgraded waits a second for the hello")
+    func aStopBeforeTheUpgradeHoldsForIt() async throws {
+        try await withVirtualLoop { loop in
+            let (silent, stream) = try MemoryStream.pair(on: loop)
+            stream.endInputWhenIdle()
+            let start = loop.now
+            let context = try serverContext()
+            let code = await tlsFailure { try await stream.startTLS(server: context) }
+            #expect(code == .handshakeTimedOut)
+            #expect(start.duration(to: loop.now) == .seconds(1))
+            silent.abort()
+        }
+    }
+
     @Test("a connection that is cut has no time left for its peer to read why")
     func aCutEndsTheLastWordsToo() async throws {
         try await withVirtualLoop { loop in
